@@ -1,0 +1,67 @@
+# Everything a newcomer needs: `make run` and `make test`. Both set up what they need first, without root,
+# inside this checkout only (plus pip's own cache). Paths stay relative, so the checkout may have spaces in its name.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+# A home directory that cannot be written to must not stop pip: keep its cache in the checkout then.
+PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
+	$(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKS := requirements/run.txt requirements/dev.txt
+
+.PHONY: help run test lint unit scenarios broken bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: .venv/run.stamp ## run every scenario on the simulator
+	$(BIN)/rrsim run scenarios/
+
+test: lint unit scenarios broken ## everything that must pass before a commit
+
+lint: .venv/dev.stamp ## ruff, mypy --strict and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict rrsim
+	$(BIN)/lint-imports
+
+unit: .venv/dev.stamp ## the tests of rrsim itself, repository rules included
+	$(BIN)/python -m pytest tests -n $(JOBS)
+
+scenarios: .venv/dev.stamp ## the scenarios as pytest sees them
+	$(BIN)/python -m pytest scenarios
+
+broken: .venv/dev.stamp ## prove that every deliberate bug is caught
+	$(BIN)/rrsim broken
+
+bench: .venv/dev.stamp ## the figures for speed and memory
+	$(BIN)/rrsim bench
+
+clean: ## remove the environment and everything that was generated
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist out *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment knows the place it was made in: one that was moved or copied is made anew.
+.venv/place.stamp:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("rrsim needs Python 3.11 or later; try: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv --clear .venv
+	@pwd > $@
+
+ifneq ($(shell cat .venv/place.stamp 2>/dev/null),$(shell pwd))
+.PHONY: .venv/place.stamp
+endif
+
+.venv/run.stamp: .venv/place.stamp requirements/run.txt pyproject.toml
+	@echo "setting up .venv (once; needs the network or a warm pip cache)" >&2
+	@$(PIP) install -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp $(LOCKS)
+	@echo "adding the development tools to .venv" >&2
+	@$(PIP) install -r requirements/dev.txt
+	@touch $@

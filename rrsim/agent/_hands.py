@@ -1,0 +1,128 @@
+"""Requests to Windows: how a word becomes a request, one at a time, and which record belongs on the disk."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rrsim.agent import host
+from rrsim.agent._state import AgentState, Turn, Word
+
+STEP_US: Final = 60_000_000
+"""A request without an answer for this long counts as failed (a hanging ``bcdedit``, a full disk that retries).
+Windows owns this duration, so it does not scale with the account's settings."""
+
+_GROUPS: Final[dict[Word, str]] = {"arm autostart": "autostart", "disarm autostart": "autostart"}
+"""Chores that replace each other: the last word counts."""
+
+
+def enqueue(t: Turn, *chores: Word) -> None:
+    """Put chores behind those that wait; one that waits already moves to the end, so the queue stays short."""
+    for chore in chores:
+        group = _GROUPS.get(chore, chore)
+        rest = tuple(c for c in t.s.hands.chores if _GROUPS.get(c, c) != group)
+        t.part("hands", chores=(*rest, chore))
+
+
+def issue(t: Turn, word: Word) -> None:
+    """Ask Windows for ``word``. Nothing else may be in flight."""
+    if word in ("register key", "set flag"):
+        # Before the answer: a request that reports failure, or none, may still have been carried out.
+        t.part("left", key=t.s.left.key or word == "register key", flag=t.s.left.flag or word == "set flag")
+    op = t.s.hands.op % host.OPS + 1
+    t.part("hands", op=op, doing=word)
+    t.do(host.Request(op, _request(t.s, word)))
+    t.timer("step", STEP_US)
+
+
+def begin_chore(t: Turn) -> None:
+    """Begin the next chore, if there is one and Windows owes no answer."""
+    if t.s.hands.chores and not t.s.hands.doing:
+        word, *rest = t.s.hands.chores
+        t.part("hands", chores=tuple(rest))
+        issue(t, word)
+
+
+def settled(t: Turn, word: Word, result: str) -> None:
+    """Remember what a carried-out request changed about what of ours is on this PC."""
+    if word == "clear flag":
+        t.part("left", flag=False)
+    elif word == "remove key":
+        t.part("left", key=False)
+    elif word == "look for key" and result == "present":
+        # The key goes on before the flag and off after it, so only with the key can the flag be ours (rule 7: an
+        # owner's flag stays).
+        t.part("left", key=True, flag=True)
+        t.part("hands", chores=("clear flag", "remove key", *t.s.hands.chores))
+
+
+def tidy(s: AgentState) -> tuple[Word, ...]:
+    """Return the chores that leave nothing of ours behind.
+
+    The record goes before the autostart entry: dying in between then leaves an entry that starts an agent with nothing
+    to do, and not a ticket that nobody ever removes.
+    """
+    flag: tuple[Word, ...] = ("clear flag",) if s.left.flag else ()
+    key: tuple[Word, ...] = ("remove key",) if s.left.key else ()
+    return (*flag, *key, "settle record", "disarm autostart")
+
+
+def resting_record(s: AgentState) -> host.Saved | None:
+    """Return the record that belongs on the disk while no order is under way, or None."""
+    left = s.left
+    if not (left.standby or left.key or left.flag):
+        return None
+    return host.Saved(
+        session=s.claim.session, machine=s.facts.machine, order=0, ticket=left.standby, boot=s.facts.boot,
+        boot_mode="safe" if left.flag else "normal", intent=False, safe_key=left.key, settings=s.settings,
+    )
+
+
+def order_record(s: AgentState, intent: bool) -> host.Saved:
+    """Return the record of the order under way.
+
+    The key and the flag are recorded before they are set, so that a crash never loses them. Until the intent is
+    recorded a stand-by agent's record stays a stand-by record: a foreign restart resumes too, with the newer ticket.
+    """
+    r = s.restart
+    if r is None:
+        raise AssertionError("an order's record is only asked for while the order is under way")
+    safe = r.boot_mode == "safe"
+    return host.Saved(
+        session=s.claim.session, machine=s.facts.machine, order=0 if s.left.standby and not intent else r.order,
+        ticket=r.ticket, boot=s.facts.boot, boot_mode="safe" if safe or s.left.flag else "normal", intent=intent,
+        safe_key=safe or s.left.key, settings=s.settings,
+    )
+
+
+_PLAIN: Final[dict[Word, host.HostRequest]] = {
+    "arm autostart": host.ArmAutostart(), "disarm autostart": host.DisarmAutostart(),
+    "register key": host.RegisterSafeBoot(), "read key": host.ReadSafeBootKey(), "look for key": host.ReadSafeBootKey(),
+    "remove key": host.UnregisterSafeBoot(), "set flag": host.SetBootFlag(), "read flag": host.ReadBootFlag(),
+    "clear flag": host.ClearBootFlag(), "abort restart": host.AbortRestart(),
+}
+
+
+def _request(s: AgentState, word: Word) -> host.HostRequest:
+    if word in ("save ticket", "withdraw intent"):
+        return host.Save(order_record(s, intent=False))
+    if word == "save intent":
+        return host.Save(order_record(s, intent=True))
+    if word == "settle record":
+        record = resting_record(s)
+        return host.Erase() if record is None else host.Save(record)
+    if word == "request restart":
+        return host.RequestRestart(forced=s.restart is not None and s.restart.forced)
+    return _PLAIN[word]
+
+
+def void(saved: host.Saved, facts: host.BootFacts) -> str:
+    """Return why a record gives no right to resume, or nothing if it does (rules 3, 5, 14)."""
+    if saved.boot == facts.boot:
+        return "started again in the same boot"
+    if saved.machine != facts.machine:
+        return "the record is another machine's"
+    if not saved.ticket:
+        return "the record holds no ticket"
+    if saved.order and not saved.intent:
+        return "a restart that the representative did not order"
+    return ""

@@ -1,0 +1,1 @@
+"""Where scenarios run: the simulator here; live machines beside it."""

@@ -1,0 +1,1 @@
+"""The deterministic simulator: virtual time, a modelled PC, network and people, and the real cores."""

@@ -1,0 +1,204 @@
+"""What a customer's network remembers, and what can be read off it: link, obstacles, fate of messages, named draws.
+
+The rules by which it changes are in :mod:`rrsim.backends.sim.network`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from rrsim.backends.sim import connections, dialup
+from rrsim.backends.sim.connections import Conns
+from rrsim.backends.sim.dialup import LINE_US, Call, Line
+from rrsim.backends.sim.parts import Fate
+from rrsim.scenario.model import PcSetup
+
+Kind = Literal["lan", "wifi", "vpn", "dial-up"]
+DRAWS: Final[dict[str, tuple[int, int]]] = {
+    # One way to a server in the same country. Assumptions in the range of public access-network figures.
+    "net latency lan": (8_000, 40_000),
+    "net latency wifi": (12_000, 60_000),
+    "net latency vpn": (20_000, 90_000),
+    # Modem buffering of 100-180 ms plus the time a message occupies the line at LINE_RATE_BPS.
+    "net latency dial-up": (100_000 + LINE_US, 180_000 + LINE_US),
+    # TCP and TLS handshake: 3-4 round trips and two certificates (assumption; the latter cost 1 s at 33.6 kbit/s).
+    "net connect": (80_000, 600_000),
+    "net connect dial-up": (1_500_000, 3_000_000),
+    # A refusal is one round trip; Windows retries it twice, half a second apart.
+    "net refused": (50_000, 1_500_000),
+    # Windows asks its name servers for about 10-12 s before it gives up (assumption for a dead name server).
+    "net dns fails": (2_000_000, 12_000_000),
+    # A SYN that nobody answers: Windows gives up after about 21 s; the agent's own limit is 20 s.
+    "net timeout": (20_000_000, 20_000_000),
+    # DHCP on a wired card: link negotiation and the four messages (assumption; NE-01 asks for more than zero).
+    "net dhcp": (1_000_000, 5_000_000),
+    # Wi-Fi: scan, association, keys, DHCP (assumption; NE-02 fixes other values by hand).
+    "net wifi": (4_000_000, 15_000_000),
+    # From the user's sign-in to the tunnel until it carries traffic (assumption).
+    "net vpn tunnel": (2_000_000, 8_000_000),
+    # Windows reports a lost medium at once, the socket fails a little later (assumption).
+    "net notice": (500_000, 4_000_000),
+    # FIN or reset on its way; above every latency, so that it overtakes no message.
+    "net close": (100_000, 300_000),
+    "net close dial-up": (300_000, 600_000),
+    "net reset": (100_000, 1_000_000),
+    "net reset dial-up": (300_000, 1_500_000),
+    # Windows Time corrects a wrong clock after the network is there (assumption; NE-14).
+    "net time sync": (5_000_000, 60_000_000),
+    # A stall of unstated length.
+    "net stall": (20_000_000, 20_000_000),
+    # An outage of unstated length never ends by itself: this only serves a cable with a time to return.
+    "net outage": (60_000_000, 60_000_000),
+}
+"""Named draws of the network: name to lowest and highest microseconds. Dial-up's own are in ``dialup.DRAWS``."""
+
+
+class _Part(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """Base of the network's state."""
+
+
+class Wiring(_Part, frozen=True):
+    """What kind of connection the customer has; never changes."""
+
+    kind: Kind = "lan"
+    safe_mode_network: bool = True
+    captive_portal: bool = False
+    wifi_us: int = -1
+    """How long Wi-Fi takes after a logon; negative: drawn."""
+
+
+class PcView(_Part, frozen=True):
+    """What the network needs to know of the PC."""
+
+    running: bool = True
+    """Windows' network services run."""
+    awake: bool = True
+    signed_in: bool = True
+    safe: bool = False
+
+
+class Faults(_Part, frozen=True):
+    """What is wrong with the network now."""
+
+    cable_out: bool = False
+    stalled: bool = False
+    refusing: bool = False
+    no_dns: bool = False
+    impostor: bool = False
+    clock: Literal["right", "behind", "ahead"] = "right"
+    line: Line = "works"
+
+
+class NetState(_Part, frozen=True):
+    """Everything a customer's network remembers."""
+
+    wiring: Wiring = Wiring()
+    pc: PcView = PcView()
+    faults: Faults = Faults()
+    call: Call = dialup.IDLE
+    link: Literal["down", "coming", "up"] = "up"
+    portal_open: bool = True
+    tunnel: Literal["down", "coming", "up"] = "up"
+    """VPN only; otherwise it stays ``up`` and means nothing."""
+    server_up: bool = True
+    syncing: bool = False
+    """Windows is about to correct the clock."""
+    conns: Conns = ()
+
+    @property
+    def fate(self) -> Fate:
+        """What becomes of messages in general; a single connection can fare worse (:func:`fate_of`)."""
+        if not online(self):
+            return "lose"
+        return "hold" if self.faults.stalled else "deliver"
+
+
+def initial(setup: PcSetup) -> NetState:
+    """Return a network in the middle of a session: link up, tunnel up, portal passed, call connected."""
+    wifi_us = setup.wifi_returns_after_us
+    return NetState(
+        wiring=Wiring(
+            setup.network, setup.safe_mode_network, setup.captive_portal, -1 if wifi_us is None else int(wifi_us)
+        ),
+        call=dialup.CONNECTED if setup.network == "dial-up" else dialup.IDLE,
+    )
+
+
+def online(state: NetState) -> bool:
+    """Whether nothing stands between the PC and the internet the server is in."""
+    return state.link == "up" and state.portal_open and state.tunnel == "up"
+
+
+def fate_of(state: NetState, conn: int) -> Fate:
+    """Return what becomes of a message on connection ``conn`` that is sent now."""
+    found = connections.find(state.conns, conn)
+    if found is None or found.asking or not (found.agent and found.server) or found.path == "broken":
+        return "lose"
+    if found.path == "cut" or state.faults.stalled:
+        return "hold"
+    return "deliver"
+
+
+def latency_draw(state: NetState) -> str:
+    """Return the name of the draw for one message's way."""
+    return _LATENCY[state.wiring.kind]
+
+
+_LATENCY: Final = {kind: f"net latency {kind}" for kind in ("lan", "wifi", "vpn", "dial-up")}
+
+
+def heal(state: NetState) -> NetState:
+    """Take every fault of the network back. The next step of any kind starts what follows from that; to start it at
+    once, step with :class:`~rrsim.machine.observations.Healed`, which includes this."""
+    return msgspec.structs.replace(state, faults=Faults())
+
+
+def why_no_link(state: NetState) -> str:
+    """Return what keeps the link down, or nothing if it can be up."""
+    kind, pc = state.wiring.kind, state.pc
+    if not pc.running:
+        return "the pc is down"
+    if not pc.awake:
+        return "the pc sleeps"
+    if state.faults.cable_out:
+        return "cable out"
+    if pc.safe and (kind in ("wifi", "dial-up") or not state.wiring.safe_mode_network):
+        return "no network in safe mode"
+    if kind in ("wifi", "dial-up") and not pc.signed_in:
+        return "nobody is signed in"
+    if kind == "dial-up" and state.faults.line == "dead":
+        return "the line is dead"
+    return ""
+
+
+def by_line(state: NetState, draw: str) -> str:
+    return f"{draw} dial-up" if state.wiring.kind == "dial-up" else draw
+
+
+def passes(state: NetState) -> bool:
+    """Whether packets pass between PC and server now."""
+    return online(state) and state.pc.awake and not state.faults.stalled
+
+
+def obstacle_of(state: NetState) -> str:
+    """Return why an attempt to connect would fail now; empty if it would succeed."""
+    faults = state.faults
+    if state.link != "up":
+        return "no network"
+    if not state.portal_open:
+        return "certificate not valid (captive portal)"
+    if state.tunnel != "up" or faults.stalled:
+        return "no answer"
+    if faults.no_dns:
+        return "name not resolved"
+    if faults.impostor:
+        return "certificate not valid (wrong server)"
+    if faults.refusing or not state.server_up:
+        return "connection refused"
+    if faults.clock == "behind":
+        return "certificate not yet valid"
+    if faults.clock == "ahead":
+        return "certificate expired"
+    return ""

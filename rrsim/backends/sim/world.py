@@ -1,0 +1,318 @@
+"""The simulated world: it owns time, randomness, routing and the history, and decides nothing.
+
+Every part (agent core, server core, PC, network, people, director) is a pure step function. The world delivers
+inputs, carries out effects in list order, turns named draws into microseconds, and writes everything down.
+Deliveries between parts always go through the kernel, never directly, so that a part's effects are complete before
+anybody reacts to them; only a fault that kills a process takes effect at once, between two effects.
+
+How messages and connections travel is in :mod:`rrsim.backends.sim.wire`; what the director may do to the world is in
+:mod:`rrsim.backends.sim.stage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rrsim.agent import host
+from rrsim.backends.sim import parts
+from rrsim.backends.sim.compiled import Compiled
+from rrsim.backends.sim.draws import Draws
+from rrsim.backends.sim.kernel import Kernel
+from rrsim.backends.sim.memo import Memo, Node
+from rrsim.backends.sim.side import CONN_NUMBERS, SessionSide, Side
+from rrsim.backends.sim.stage import Stage
+from rrsim.backends.sim.wire import Wire
+from rrsim.machine import observations as seen
+from rrsim.protocol.timers import CancelTimer, SetTimer, TimerFired
+from rrsim.scenario.history import History
+from rrsim.scenario.tracker import Tracker
+
+_FIRED: Final[dict[str, TimerFired]] = {}
+_STABLE: Final = frozenset({"off", "bios password", "bitlocker", "recovery", "welcome", "desktop", "asleep"})
+"""Phases in which a PC may stay for good: in every other one it is on its way somewhere."""
+
+
+def fired(name: str) -> TimerFired:
+    """Return the one ``TimerFired`` of this name (one object a name keeps the memo's look-ups cheap)."""
+    found = _FIRED.get(name)
+    if found is None:
+        found = _FIRED[name] = TimerFired(name)
+    return found
+
+
+class World(Wire, Stage):
+    """One run in the making."""
+
+    STABLE = _STABLE
+
+    def __init__(self, compiled: Compiled, seed: int, history: History) -> None:
+        self.compiled = compiled
+        self.kernel = Kernel()
+        self.history = history
+        self.entries = history.entries
+        self.tracker = Tracker()
+        self.watched = compiled.watched
+        self.memos = compiled.memos
+        self.sides = [
+            Side(
+                number,
+                Draws(seed, compiled.fixed, number),
+                compiled.pc_nodes[number - 1],
+                compiled.net_node,
+                compiled.person_node,
+            )
+            for number in range(1, compiled.scenario.given.customers + 1)
+        ]
+        self.sessions: dict[str, SessionSide] = {}
+        self.draws = self.sides[0].draws
+        self.reps: dict[str, Node] = {}
+        self.rep_timers: dict[tuple[str, str], Any] = {}
+        self.reps_up: dict[str, bool] = {}
+        self.console_free_us: dict[tuple[str, str], int] = {}
+        self.server_up = True
+        self.prepared = False
+        self.set_stage()
+
+    # --- history ------------------------------------------------------------------------------------------------
+
+    def note(self, source: str, event: Any, customer: int) -> None:
+        """Append to the history and let the director hear of it if a step waits for this type of event."""
+        kernel = self.kernel
+        entries = self.entries
+        entries.append((kernel.now_us, source, event, kernel.cause))
+        kernel.cause = len(entries) - 1
+        if type(event) in self.watched:
+            self.tell_director(event, customer)
+
+    # --- part timers --------------------------------------------------------------------------------------------
+
+    def _after(self, side: Side, effect: parts.After, timers: dict[str, Any], deliver: Callable[[Any, Any], None]) -> None:
+        old = timers.get(effect.name)
+        if old is not None:
+            old[2] = None
+        kernel = self.kernel
+        us = effect.us if effect.us >= 0 else side.draws.draw(effect.draw)
+        timers[effect.name] = kernel.timer(kernel.now_us + us, deliver, side, fired(effect.name))
+
+    @staticmethod
+    def _forget(effect: parts.Forget, timers: dict[str, Any]) -> None:
+        old = timers.pop(effect.name, None)
+        if old is not None:
+            old[2] = None
+
+    # --- the PC -------------------------------------------------------------------------------------------------
+
+    def pc_hears(self, side: Side, event: Any) -> None:
+        """Deliver an input to the PC and carry out what follows."""
+        node = side.pc
+        arc = node.arcs.get(event)
+        if arc is None:
+            arc = self.memos.pc.learn(node, event)
+        side.pc = arc[0]
+        for effect in arc[1]:
+            kind = type(effect)
+            if kind is parts.Saw:
+                self.saw(side, side.pc_source, effect.what)
+            elif kind is parts.TellAgent:
+                self.kernel.soon(self._agent_if_same, side, (side.generation, effect.what))
+            elif kind is parts.After:
+                self._after(side, effect, side.pc_timers, self.pc_hears)
+            elif kind is parts.Forget:
+                self._forget(effect, side.pc_timers)
+            elif kind is parts.StartAgent:
+                self._start_agent(side, effect.started)
+            else:
+                self.kill_agent(side)
+
+    def saw(self, side: Side, source: str, what: Any) -> None:
+        """Write an observation down and offer it to network, customer and stage."""
+        self.note(source, what, side.number)
+        kind = type(what)
+        if kind in parts.NET_HEARS:
+            self.kernel.soon(self.net_hears, side, what)
+        if kind in parts.CUSTOMER_HEARS:
+            self.kernel.soon(self.person_hears, side, what)
+        if kind is seen.PhaseBegan:
+            before = side.phase in _STABLE
+            side.phase = what.phase
+            if before != (what.phase in _STABLE):
+                self.check_decided()
+            if side.probing and what.phase == "desktop":
+                self.probe_arrived(side)
+
+    # --- the agent ----------------------------------------------------------------------------------------------
+
+    def _start_agent(self, side: Side, started: host.Started) -> None:
+        if side.alive:
+            self.kill_agent(side)
+        side.alive = True
+        side.generation += 1
+        side.agent = self.compiled.agent_node
+        self.kernel.soon(self._agent_if_same, side, (side.generation, started))
+
+    def kill_agent(self, side: Side) -> None:
+        """End the agent process now: its timers are void, its connection breaks, later effects do not happen."""
+        if not side.alive:
+            return
+        side.alive = False
+        side.generation += 1
+        side.agent = None
+        for entry in side.agent_timers.values():
+            entry[2] = None
+        side.agent_timers.clear()
+        if side.conn:
+            self.leave_connection(side, polite=False)
+
+    def _agent_if_same(self, side: Side, what: tuple[int, Any]) -> None:
+        if what[0] == side.generation:
+            self.agent_hears(side, what[1])
+
+    def _agent_timer(self, side: Side, event: TimerFired) -> None:
+        self.note(side.agent_source, event, side.number)
+        self.agent_hears(side, event)
+
+    def agent_hears(self, side: Side, event: Any) -> None:
+        """Deliver an input to the agent's core, if its process lives, and carry out what follows."""
+        node = side.agent
+        if node is None:
+            return
+        arc = node.arcs.get(event)
+        if arc is None:
+            arc = self.memos.agent.learn(node, event)
+        side.agent = arc[0]
+        if self.compiled.watches_agent:
+            self._agent_effects_watched(side, arc[1])
+            return
+        for effect in arc[1]:
+            _AGENT_EFFECTS[type(effect)](self, side, effect)
+
+    def _agent_effects_watched(self, side: Side, effects: tuple[Any, ...]) -> None:
+        """Like the loop above, telling the director before each effect: a fault can kill the process in between."""
+        generation = side.generation
+        for effect in effects:
+            inner = getattr(effect, "what", None) or getattr(effect, "message", None)
+            detail = "" if inner is None or isinstance(inner, str) else str(type(inner).__struct_config__.tag)
+            self.note(side.agent_source, seen.AgentDoes(type(effect).__name__, detail), side.number)
+            if side.generation != generation:
+                return
+            _AGENT_EFFECTS[type(effect)](self, side, effect)
+
+    def _agent_send(self, side: Side, effect: host.Send) -> None:
+        self.send_up(side, effect.message)
+
+    def _agent_request(self, side: Side, effect: host.Request) -> None:
+        self.kernel.soon(self.pc_hears, side, parts.HostAsked(effect.op, effect.what))
+
+    def _agent_ui(self, side: Side, effect: Any) -> None:
+        self.kernel.soon(self.pc_hears, side, parts.UiAsked(effect))
+
+    def _agent_set_timer(self, side: Side, effect: SetTimer) -> None:
+        timers = side.agent_timers
+        old = timers.get(effect.name)
+        if old is not None:
+            old[2] = None
+        kernel = self.kernel
+        timers[effect.name] = kernel.timer(
+            kernel.now_us + effect.after_us, self._agent_timer, side, fired(effect.name)
+        )
+
+    def _agent_cancel_timer(self, side: Side, effect: CancelTimer) -> None:
+        old = side.agent_timers.pop(effect.name, None)
+        if old is not None:
+            old[2] = None
+
+    def _agent_connect(self, side: Side, effect: host.Connect) -> None:
+        if side.conn:
+            self.leave_connection(side, polite=True)
+        side.conn = side.last_conn = side.last_conn % CONN_NUMBERS + 1
+        self.kernel.soon(self.net_hears, side, parts.NetConnect(side.conn))
+
+    def _agent_disconnect(self, side: Side, effect: host.Disconnect) -> None:
+        if side.conn:
+            self.leave_connection(side, polite=True)
+
+    def _agent_exit(self, side: Side, effect: host.Exit) -> None:
+        if side.conn:
+            self.leave_connection(side, polite=True)
+        side.alive = False
+        side.generation += 1
+        side.agent = None
+        for entry in side.agent_timers.values():
+            entry[2] = None
+        side.agent_timers.clear()
+        self.kernel.soon(self.pc_hears, side, parts.AgentEnded(effect.reason))
+
+    def _agent_note(self, side: Side, effect: host.Note) -> None:
+        self.note(side.agent_source, effect, side.number)
+
+    # --- the network --------------------------------------------------------------------------------------------
+
+    def net_hears(self, side: Side, event: Any) -> None:
+        """Deliver an input to the network and carry out what follows."""
+        node = side.net
+        arc = node.arcs.get(event)
+        if arc is None:
+            arc = self.memos.net.learn(node, event)
+        side.net = arc[0]
+        for effect in arc[1]:
+            kind = type(effect)
+            if kind is parts.Saw:
+                self.saw(side, side.net_source, effect.what)
+            elif kind is parts.After:
+                self._after(side, effect, side.net_timers, self.net_hears)
+            elif kind is parts.Forget:
+                self._forget(effect, side.net_timers)
+            elif kind is parts.TellAgent:
+                self.kernel.soon(self._agent_if_same, side, (side.generation, effect.what))
+            else:
+                self.network_did(side, effect)
+
+    # --- people -------------------------------------------------------------------------------------------------
+
+    def person_hears(self, side: Side, event: Any) -> None:
+        """Deliver an input to the customer and carry out what follows."""
+        node = side.person
+        arc = node.arcs.get(event)
+        if arc is None:
+            arc = self.memos.person.learn(node, event)
+        side.person = arc[0]
+        for effect in arc[1]:
+            kind = type(effect)
+            if kind is parts.After:
+                self._after(side, effect, side.person_timers, self.person_hears)
+            elif kind is parts.Forget:
+                self._forget(effect, side.person_timers)
+            elif kind is parts.Saw:
+                self.saw(side, side.customer_source, effect.what)
+            elif kind is parts.ToPc:
+                self.kernel.soon(self.pc_does, side, effect.what)
+            elif kind is parts.ToNet:
+                self.kernel.soon(self.net_hears, side, effect.what)
+            else:
+                self.kernel.soon(self.open_session, side, None)
+
+    def memo_states(self) -> dict[str, int]:
+        """Return how many distinct states each part has shown so far, over all runs with these memos."""
+        return {name: getattr(self.memos, name).states for name in ("agent", "server", "pc", "net", "person", "rep")}
+
+
+_AGENT_EFFECTS: Final[dict[type, Callable[[World, Side, Any], None]]] = {
+    host.Send: World._agent_send,
+    host.Request: World._agent_request,
+    SetTimer: World._agent_set_timer,
+    CancelTimer: World._agent_cancel_timer,
+    host.Connect: World._agent_connect,
+    host.Disconnect: World._agent_disconnect,
+    host.Exit: World._agent_exit,
+    host.Note: World._agent_note,
+    **{
+        kind: World._agent_ui
+        for kind in (
+            host.OpenChat, host.CloseChat, host.ShowPrompt, host.HidePrompt, host.ShowCancel, host.HideCancel,
+            host.ShowChat, host.Tell, host.Capture,
+        )
+    },
+}  # fmt: skip
+
+__all__ = ["Memo", "World", "fired"]

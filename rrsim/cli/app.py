@@ -1,0 +1,231 @@
+
+"""The commands and their options. Bodies live in modules of their own and are imported when a command is used."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from rrsim.cli.errors import CommandError, say
+from rrsim.cli.exit_codes import HARNESS, USAGE
+
+app = typer.Typer(
+    name="rrsim",
+    help="Prove that Reboot and Reconnect brings the right support session back, or ends it as it must.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Paths = Annotated[list[str] | None, typer.Argument(help="Scenario files or folders; default: scenarios/.")]
+In = Annotated[str, typer.Option("--in", help="Where to look for scenarios.")]
+Seed = Annotated[str, typer.Option(help="A number, or 'random' (printed, so that it can be repeated).")]
+Backend = Annotated[str, typer.Option(help="sim; wine and libvirt come in later versions.")]
+Format = Annotated[str, typer.Option("--format", help="text or json.")]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        from rrsim import __version__
+
+        print(f"rrsim {__version__}")
+        raise typer.Exit(0)
+
+
+@app.command("run")
+def run_command(
+    paths: Paths = None,
+    backend: Backend = "sim",
+    seed: Seed = "1",
+    repeat: Annotated[int, typer.Option(min=1, help="Run every case with this many seeds.")] = 1,
+    profile: Annotated[str, typer.Option(help="Run under this named profile.")] = "",
+    time_scale: Annotated[float, typer.Option(help="Live backends only; 1 on the simulator.")] = 1.0,
+    keyword: Annotated[str, typer.Option("-k", help="Only cases whose id contains this.")] = "",
+    covers: Annotated[str, typer.Option(help="Only cases that cover this id, such as R6 or LO-10.")] = "",
+    format_: Format = "text",
+    junit: Annotated[str, typer.Option(help="Write JUnit XML to this file.")] = "",
+    html: Annotated[str, typer.Option(help="Write one self-contained HTML report to this file.")] = "",
+    html_details: Annotated[int, typer.Option(min=0, help="How many passed runs the report draws.")] = 60,
+    known_issues: Annotated[str, typer.Option(help="Known issues (YAML) that do not fail the run.")] = "",
+    bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
+) -> None:
+    """Run scenarios and judge them."""
+    from rrsim.cli import run
+
+    options = run.Options(
+        paths=tuple(paths or ()), backend=backend, seed=run.parse_seed(seed), repeat=repeat, profile=profile,
+        time_scale=time_scale, keyword=keyword, covers=covers, format=_format(format_), junit=junit, html=html,
+        html_details=html_details, known_issues=known_issues, bundle_dir=bundle_dir, fail_fast=fail_fast,
+        verbose=verbose,
+    )
+    raise typer.Exit(run.run(options))
+
+
+@app.command("list")
+def list_command(
+    paths: Paths = None,
+    keyword: Annotated[str, typer.Option("-k", help="Only cases whose id contains this.")] = "",
+    covers: Annotated[str, typer.Option(help="Only cases that cover this id.")] = "",
+    format_: Format = "text",
+) -> None:
+    """List the cases with what they cover."""
+    from rrsim.cli import listing
+
+    raise typer.Exit(listing.list_cases(tuple(paths or ()), keyword, covers, _format(format_)))
+
+
+@app.command("show")
+def show_command(
+    scenario: Annotated[str, typer.Argument(help="Name, file, or part of the name.")],
+    case: Annotated[str, typer.Option(help="Which case of its matrix.")] = "",
+    in_: In = "scenarios",
+    seed: Seed = "1",
+    profile: Annotated[str, typer.Option(help="Run under this named profile.")] = "",
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Every event, also the small ones.")] = False,
+) -> None:
+    """Run one case and print its timeline."""
+    from rrsim.cli import listing
+    from rrsim.cli.run import parse_seed
+
+    raise typer.Exit(listing.show(scenario, case, in_, parse_seed(seed), profile, verbose))
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from rrsim.cli import listing
+
+    raise typer.Exit(listing.schema())
+
+
+@app.command("coverage")
+def coverage_command(
+    paths: Paths = None,
+    check: Annotated[bool, typer.Option("--check", help="Fail unless every R id has a passing scenario.")] = False,
+    format_: Format = "text",
+    cases: Annotated[bool, typer.Option("--cases", help="Name the cases under each id.")] = False,
+    seed: Seed = "1",
+) -> None:
+    """Print the matrix of requirements, scenarios and backends, graded modelled, stand-in or real."""
+    from rrsim.cli import coverage
+    from rrsim.cli.run import parse_seed
+
+    raise typer.Exit(coverage.coverage_command(tuple(paths or ()), check, _format(format_), cases, parse_seed(seed)))
+
+
+@app.command("replay")
+def replay_command(
+    bundle: Annotated[str, typer.Argument(help="The folder that a failed run left.")],
+    format_: Format = "text",
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the timeline too.")] = False,
+) -> None:
+    """Run a saved failure again and say whether it recurs."""
+    from rrsim.cli import replay
+
+    raise typer.Exit(replay.replay(bundle, _format(format_), verbose))
+
+
+@app.command("judge")
+def judge_command(
+    history: Annotated[str, typer.Argument(help="A recorded history (history.jsonl of a bundle).")],
+    scenario: Annotated[str, typer.Option(help="File whose expectations hold; default: scenario.json beside it.")] = "",
+    case: Annotated[str, typer.Option(help="Which case of the file's matrix.")] = "",
+    format_: Format = "text",
+) -> None:
+    """Check a recorded history again, without running anything."""
+    from rrsim.cli import replay
+
+    raise typer.Exit(replay.judge_history(history, scenario, case, _format(format_)))
+
+
+@app.command("new")
+def new_command(
+    name: Annotated[str, typer.Argument(help="Name of the scenario, such as wifi-late.")],
+    area: Annotated[str, typer.Option(help="Folder under scenarios/.")] = "my",
+    root: Annotated[str, typer.Option(help="Where the areas are.")] = "scenarios",
+) -> None:
+    """Write a scenario file to start from."""
+    from rrsim.cli import scaffold
+
+    raise typer.Exit(scaffold.new(name, area, root))
+
+
+@app.command("broken")
+def broken_command(
+    format_: Format = "text",
+    keyword: Annotated[str, typer.Option("-k", help="Only bugs whose name contains this.")] = "",
+) -> None:
+    """Run the scenarios against every deliberate bug; one that survives fails."""
+    from rrsim.cli import measure
+
+    raise typer.Exit(measure.broken(_format(format_), keyword))
+
+
+@app.command("bench")
+def bench_command(format_: Format = "text") -> None:
+    """Measure the simulator against its floors."""
+    from rrsim.cli import measure
+
+    raise typer.Exit(measure.bench(_format(format_)))
+
+
+def _format(name: str) -> str:
+    if name not in ("text", "json"):
+        raise CommandError("--format text or --format json", repr(name), "--format json")
+    return name
+
+
+def invoke(argv: list[str]) -> int:
+    """Run a command line and return its exit code. Usage errors give 64, everything unforeseen 70."""
+    try:
+        result: Any = app(args=argv, prog_name="rrsim", standalone_mode=False)
+    except CommandError as error:
+        say(error.lines())
+        return error.code
+    except typer.TyperException as error:
+        return _usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        say("stopped by the user")
+        return HARNESS
+    except BrokenPipeError:
+        _silence_stdout()
+        return HARNESS
+    except ValueError as error:
+        if type(error).__name__ != "ScenarioError":
+            raise
+        say(str(error))
+        return USAGE
+    except ImportError as error:
+        say(f"expected: all parts of rrsim\n     saw: {error}\n     try: pip install -e . in a fresh checkout")
+        return HARNESS
+    except OSError as error:
+        say(f"expected: files that can be read and written\n     saw: {error}\n     try: another path")
+        return HARNESS
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(error.format_message())
+        return USAGE
+    command = context.command_path if context is not None else "rrsim"
+    say(f"expected: {command} with the options that `{command} --help` lists")
+    say(f"     saw: {error.format_message()}\n     try: {command} --help")
+    return USAGE
+
+
+def _silence_stdout() -> None:
+    """Keep Python from complaining again about a reader that went away."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,190 @@
+
+"""``rrsim run``: seed and options first, progress, groups of failures, totals, the reproduce command last."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rrsim import __version__
+from rrsim.cli import backends, choose, clock
+from rrsim.cli.errors import CommandError, say
+from rrsim.cli.execute import Executed, execute, plan
+from rrsim.cli.exit_codes import exit_code
+from rrsim.report import json_out, terminal
+from rrsim.scenario.result import RunResult
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for."""
+
+    paths: tuple[str, ...] = ()
+    backend: str = "sim"
+    seed: int = 1
+    repeat: int = 1
+    profile: str = ""
+    time_scale: float = 1.0
+    keyword: str = ""
+    covers: str = ""
+    format: str = "text"
+    junit: str = ""
+    html: str = ""
+    html_details: int = 60
+    known_issues: str = ""
+    bundle_dir: str = "out/failures"
+    fail_fast: bool = False
+    verbose: bool = False
+
+    def shown(self) -> list[str]:
+        """Return the options that differ from the ordinary, for the heading."""
+        pairs = {"profile": self.profile, "-k": self.keyword, "covers": self.covers, "known issues": self.known_issues}
+        out = [f"{name} {value}" for name, value in pairs.items() if value]
+        return out + (["fail fast"] if self.fail_fast else [])
+
+
+def parse_seed(text: str) -> int:
+    """Read ``--seed``: a whole number from 0, or ``random``.
+
+    Raises:
+        CommandError: anything else.
+    """
+    if text == "random":
+        return clock.random_seed()
+    if text.isascii() and text.isdigit() and int(text) < 2**63:
+        return int(text)
+    raise CommandError("--seed with a whole number from 0 to 2^63-1, or random", repr(text), "--seed 1")
+
+
+def run(options: Options) -> int:
+    """Run scenarios as asked, write what was asked for, and return the exit code."""
+    runner = backends.runner_for(options.backend)
+    backends.check_time_scale(options.time_scale)
+    scenarios, problems = choose.load(options.paths)
+    chosen = choose.matching(scenarios, options.keyword, options.covers)
+    if not chosen and not problems:
+        raise CommandError("at least one case to run", _nothing(options, len(scenarios)), "rrsim list")
+    chosen = [backends.with_profile(s, options.profile) for s in chosen]
+    issues = _issues(options.known_issues)
+    say(terminal.heading(version=__version__, backend=options.backend, seed=options.seed, repeat=options.repeat,
+                         options=options.shown()))
+    runs = list(plan(chosen, options.seed, options.repeat))
+    keeper = _Keeper(options)
+    executed = execute(runs, runner, backend=options.backend, fail_fast=options.fail_fast, keep_history=keeper,
+                       each=_line_printer(options))
+    whole = len(chosen) == len(scenarios) and len(executed.results) == len(runs)
+    results, stale = _apply(executed.results, issues, whole)
+    code = exit_code(
+        (r.outcome for r in results), bad_input=bool(problems), interrupted=executed.interrupted,
+        stale_issues=bool(stale),
+    )
+    done = Done(options, results, problems, stale, executed, len(runs), code)
+    for line in _write(done):
+        say(line)
+    _print(done)
+    return code
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """Everything there is to report."""
+
+    options: Options
+    results: Sequence[RunResult]
+    problems: Sequence[Any]
+    stale: Sequence[Any]
+    executed: Executed
+    planned: int
+    code: int
+
+
+def _nothing(options: Options, loaded: int) -> str:
+    asked = [f"-k {options.keyword!r}"] if options.keyword else []
+    asked += [f"--covers {options.covers}"] if options.covers else []
+    return f"{loaded} cases loaded, none of them matches {' and '.join(asked) or 'the given paths'}"
+
+
+class _Keeper:
+    """Keeps histories of failed runs, and of as many passed ones as the HTML report will draw."""
+
+    def __init__(self, options: Options) -> None:
+        self._passed_left = options.html_details if options.html else 0
+
+    def __call__(self, result: RunResult) -> bool:
+        if result.outcome != "passed":
+            return True
+        self._passed_left -= 1
+        return self._passed_left >= 0
+
+
+def _line_printer(options: Options) -> Any:
+    if not options.verbose:
+        return None
+    paint = terminal.Paint(sys.stderr.isatty())
+    return lambda result: say(terminal.run_line(result, paint))
+
+
+def _issues(path: str) -> Any:
+    if not path:
+        return None
+    if not Path(path).is_file():
+        raise CommandError("--known-issues with a YAML file", f"{path!r}, which is no file", "leaving the option out")
+    from rrsim.scenario import known_issues
+
+    return known_issues.load(path)
+
+
+def _apply(results: list[RunResult], issues: Any, whole: bool) -> tuple[Sequence[RunResult], Sequence[Any]]:
+    """Mark known failures, and return the entries that have expired or whose scenarios pass."""
+    if issues is None:
+        return results, ()
+    from rrsim.scenario import known_issues
+
+    return known_issues.apply(results, issues, clock.today(), complete=whole)
+
+
+def _write(done: Done) -> list[str]:
+    """Write the files that were asked for and return one line about each."""
+    said, options = [], done.options
+    if options.junit:
+        from rrsim.report.junit import junit
+
+        said.append(_save(options.junit, junit(done.results, (*done.problems, *done.stale)), "JUnit"))
+    if options.html:
+        from rrsim.report.html import html
+
+        page = html(done.results, (*done.problems, *done.stale), made=clock.now_text(), details=options.html_details,
+                    options=options.shown())
+        said.append(_save(options.html, page, "HTML"))
+    bad = [r for r in done.results if r.outcome in ("failed", "unknown", "error")]
+    if options.bundle_dir and bad:
+        from rrsim.report import bundle
+
+        where = [bundle.save(r, options.bundle_dir) for r in bad[: bundle.LIMIT]]
+        said.append(f"bundles of {len(where)} runs that did not pass: {options.bundle_dir}/")
+        said.append(f"  rrsim replay {where[0]}")
+    return said
+
+
+def _save(path: str, text: str, what: str) -> str:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return f"{what} report: {path}"
+
+
+def _print(done: Done) -> None:
+    options, interrupted = done.options, done.executed.interrupted
+    if options.format == "json":
+        report = json_out.run_report(
+            done.results, done.problems, exit_code=done.code, interrupted=interrupted, stale_issues=done.stale
+        )
+        print(json_out.dumps(report))
+        return
+    text = terminal.summary(
+        done.results, done.problems, elapsed_s=done.executed.elapsed_s, interrupted=interrupted, planned=done.planned,
+        profile=options.profile, stale_issues=done.stale, paint=terminal.Paint(sys.stdout.isatty()),
+    )
+    print(text, flush=True)

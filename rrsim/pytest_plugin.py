@@ -1,0 +1,403 @@
+
+"""pytest: collect scenario files, run each case as a test, and let developers write scenarios in Python.
+
+A file is a scenario if its name ends in ``.yaml`` or ``.yml`` and one of its lines starts with ``rrsim:``. Each
+case is an item named by its id. The run happens in the item's set-up: when rrsim *could not tell* or the harness failed, pytest reports an
+error (JUnit ``<error type="rrsim.unknown">`` or ``rrsim.environment``); when the product failed, the item fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from rrsim.scenario.model import Scenario
+    from rrsim.scenario.result import RunResult
+
+DEFAULT_TIMEOUT_S: Final = 60
+"""For every scenario item when pytest-timeout is installed and nobody set a time-out."""
+
+UNKNOWN: Final = "rrsim.unknown"
+ENVIRONMENT: Final = "rrsim.environment"
+
+_names = pytest.StashKey[dict[str, str]]()
+_issues = pytest.StashKey[Any]()
+
+
+class ScenarioFailed(AssertionError):
+    """The product failed: a check over the history says so."""
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        problems = "; ".join(f"{c.check}: {c.message or c.cause}" for c in result.problems)
+        super().__init__(problems or result.reason or result.outcome)
+
+
+class ScenarioUnknown(Exception):
+    """rrsim could not tell. Never counts as a pass."""
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        super().__init__("; ".join(f"{c.check}: {c.message}" for c in result.problems) or result.reason)
+
+
+class HarnessFailed(Exception):
+    """The harness or its environment failed; nothing is said about the product."""
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        super().__init__(result.reason)
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options for scenarios."""
+    group = parser.getgroup("rrsim", "restart scenarios")
+    group.addoption("--rrsim-backend", default="sim", metavar="NAME", help="backend that runs scenarios (default: sim)")
+    group.addoption("--rrsim-seed", default="1", metavar="N", help="seed of every run, or 'random' (default: 1)")
+    group.addoption("--rrsim-profile", default="", metavar="NAME", help="run scenarios under this named profile")
+    group.addoption("--rrsim-time-scale", default=1.0, type=float, metavar="X", help="live backends only (default: 1)")
+    group.addoption("--rrsim-known-issues", default="", metavar="FILE", help="known issues that do not fail the run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, settle a random seed (the same for all xdist workers), register the fixed markers."""
+    from rrsim.scenario.ids import KNOWN_REQUIREMENTS
+
+    option = config.option
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and "rrsim_seed" in worker:
+        option.rrsim_seed = worker["rrsim_seed"]
+    _check_options(option)
+    for name in KNOWN_REQUIREMENTS:
+        config.addinivalue_line("markers", f"{marker_name(name)}: scenarios that cover {name}")
+    config.stash[_names] = {}
+    config.stash[_issues] = None
+    if option.rrsim_known_issues:
+        config.stash[_issues] = _load_issues(option.rrsim_known_issues)
+
+
+def _check_options(option: Any) -> None:
+    from rrsim.cli.backends import check_backend, check_time_scale
+    from rrsim.cli.errors import CommandError
+    from rrsim.cli.run import parse_seed
+    from rrsim.protocol.settings import PROFILES
+
+    try:
+        option.rrsim_seed = str(parse_seed(str(option.rrsim_seed)))
+        check_backend(option.rrsim_backend)
+        check_time_scale(option.rrsim_time_scale)
+        if option.rrsim_profile and option.rrsim_profile not in PROFILES:
+            raise CommandError(f"a profile: {', '.join(PROFILES)}", repr(option.rrsim_profile), "gotoassist-corporate")
+    except CommandError as error:
+        raise pytest.UsageError(f"rrsim: {error}") from error
+
+
+def _load_issues(path: str) -> Any:
+    from rrsim.scenario import known_issues
+
+    try:
+        return known_issues.load(path)
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--rrsim-known-issues: {error}") from error
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give every xdist worker the controller's seed, so that ``random`` means one seed."""
+    node.workerinput["rrsim_seed"] = node.config.option.rrsim_seed
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say seed and options first."""
+    option = config.option
+    profile = f", profile {option.rrsim_profile}" if option.rrsim_profile else ""
+    return f"rrsim: backend {option.rrsim_backend}, seed {option.rrsim_seed}{profile}"
+
+
+# --- collection ---------------------------------------------------------------------------------------------------
+
+
+def marker_name(id_: str) -> str:
+    """Return the marker for an area or id: ``R6``, ``rule_3``, ``LO_10``, ``safe_mode``."""
+    return "".join(c if c.isalnum() else "_" for c in id_)
+
+
+def is_scenario(path: Path) -> bool:
+    """Tell scenario files from other YAML by a line that starts with ``rrsim:``."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(65_536)
+    except OSError:
+        return False
+    return head.startswith((b"rrsim:", b"\xef\xbb\xbfrrsim:")) or b"\nrrsim:" in head
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect scenario files. Under ``scenarios/`` every YAML file is one, so that a broken one is not passed over."""
+    if file_path.suffix not in (".yaml", ".yml") or file_path.name.startswith("known-issues"):
+        return None
+    if is_scenario(file_path) or "scenarios" in file_path.parts:
+        return ScenarioFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+    return None
+
+
+class ScenarioFile(pytest.File):
+    """One YAML file: one or more cases."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        """Load the file; problems are a collection error of this file only."""
+        from rrsim.scenario.loader import load_paths
+
+        shown = _relative(self.path, self.config.invocation_params.dir)
+        report = load_paths([shown])
+        if report.problems:
+            raise self.CollectError("\n".join(str(p) for p in report.problems))
+        names = self.config.stash[_names]
+        for scenario in report.scenarios:
+            first = names.setdefault(scenario.id, shown)
+            if first != shown:
+                raise self.CollectError(f"{shown}: expected a name of its own; saw {scenario.id!r} in {first} too")
+            yield ScenarioItem.from_parent(self, name=scenario.id, scenario=scenario)
+
+
+def _relative(path: Path, base: Path) -> str:
+    try:
+        return str(path.relative_to(base))
+    except ValueError:
+        return str(path)
+
+
+class ScenarioItem(pytest.Item):
+    """One case."""
+
+    result: RunResult | None = None
+
+    def __init__(self, *, scenario: Scenario, **more: Any) -> None:
+        super().__init__(**more)
+        self.scenario = scenario
+        for name in (scenario.area, *scenario.covers, *scenario.edge_cases):
+            if name:
+                self._mark(marker_name(name), name)
+        if _wants_timeout(self.config):
+            self.add_marker(pytest.mark.timeout(DEFAULT_TIMEOUT_S))
+
+    def _mark(self, marker: str, what: str) -> None:
+        """Add a marker, registering it first: areas and edge cases are known only now (``--strict-markers``)."""
+        registered = {line.partition(":")[0] for line in self.config.getini("markers")}
+        if marker not in registered:
+            self.config.addinivalue_line("markers", f"{marker}: scenarios of {what}")
+        self.add_marker(getattr(pytest.mark, marker))
+
+    def setup(self) -> None:
+        """Run the case. What is not the product's fault ends here, as an error or a skip."""
+        self.result = run_case(self.scenario, self.config)
+        self.user_properties.extend(_properties(self.result))
+        result = self.result
+        if result.outcome == "skipped":
+            pytest.skip(result.reason)
+        if result.outcome == "known":
+            pytest.xfail(result.reason or "known issue")
+        if result.outcome == "unknown":
+            raise ScenarioUnknown(result)
+        if result.outcome == "error":
+            raise HarnessFailed(result)
+
+    def runtest(self) -> None:
+        """Fail if the product failed."""
+        if self.result is not None:
+            check(self.result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the checks, the timeline around the violation, the seed and the commands that repeat it."""
+        if isinstance(excinfo.value, (ScenarioFailed, ScenarioUnknown, HarnessFailed)):
+            return failure_text(excinfo.value.result, self.config, self.nodeid)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Say where the case stands."""
+        return self.path, max(self.scenario.line - 1, 0), self.scenario.id
+
+
+def _wants_timeout(config: pytest.Config) -> bool:
+    if not config.pluginmanager.has_plugin("timeout"):
+        return False
+    if config.getoption("timeout", None) is not None or os.environ.get("PYTEST_TIMEOUT"):
+        return False
+    return not config.getini("timeout")
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def run_case(scenario: Scenario, config: pytest.Config, seed: int | None = None) -> RunResult:
+    """Run one case with the session's options and its known issues."""
+    from rrsim.cli.backends import run_safely, runner_for, with_profile
+
+    option = config.option
+    runner = runner_for(option.rrsim_backend)
+    case = with_profile(scenario, option.rrsim_profile)
+    result = run_safely(runner, case, int(option.rrsim_seed) if seed is None else seed, option.rrsim_backend)
+    issues = config.stash[_issues]
+    return result if issues is None else _with_issues(result, issues)
+
+
+def _with_issues(result: RunResult, issues: Any) -> RunResult:
+    from rrsim.cli.clock import today
+    from rrsim.scenario import known_issues
+
+    marked, _ = known_issues.apply([result], issues, today(), complete=False)
+    return marked[0]
+
+
+def _properties(result: RunResult) -> list[tuple[str, str]]:
+    from rrsim.report.junit import properties_of
+
+    return properties_of(result)
+
+
+def check(result: RunResult) -> RunResult:
+    """Return the result of a run that passed; raise for every other outcome.
+
+    Raises:
+        ScenarioFailed: the product failed.
+        ScenarioUnknown: rrsim could not tell.
+        HarnessFailed: the harness failed.
+    """
+    if result.outcome == "failed":
+        raise ScenarioFailed(result)
+    if result.outcome == "unknown":
+        raise ScenarioUnknown(result)
+    if result.outcome == "error":
+        raise HarnessFailed(result)
+    if result.outcome == "skipped":
+        pytest.skip(result.reason)
+    return result
+
+
+def failure_text(result: RunResult, config: pytest.Config, nodeid: str) -> str:
+    """Return the text of a failed item; the commands that repeat it come last."""
+    from rrsim.report.junit import failure_text as text
+    from rrsim.report.reproduce import quoted
+
+    option = config.option
+    more = f" --rrsim-profile {quoted(option.rrsim_profile)}" if option.rrsim_profile else ""
+    again = f"       pytest {quoted(nodeid)} --rrsim-seed {result.seed}{more}"
+    return f"{text(result, profile=option.rrsim_profile)}\n{again}"
+
+
+class Rrsim:
+    """What the fixture ``rrsim`` gives: run a scenario built in Python, and check what came of it."""
+
+    def __init__(self, config: pytest.Config, add_property: Any) -> None:
+        self._config = config
+        self._add_property = add_property
+
+    def run(self, scenario: Scenario, seed: int | None = None) -> RunResult:
+        """Run a scenario with the session's backend and profile, and its seed unless another is given."""
+        result = run_case(scenario, self._config, seed)
+        for name, value in _properties(result):
+            self._add_property(name, value)
+        return result
+
+    def check(self, result: RunResult) -> RunResult:
+        """Return the result if it passed; otherwise raise with the timeline around the violation."""
+        return check(result)
+
+
+@pytest.fixture
+def rrsim(request: pytest.FixtureRequest, record_property: Any) -> Rrsim:
+    """Run scenarios written in Python: ``rrsim.check(rrsim.run(Scenario(...)))``."""
+    return Rrsim(request.config, record_property)
+
+
+@pytest.fixture
+def rrsim_run(rrsim: Rrsim) -> Any:
+    """Run a scenario and check it in one go: ``rrsim_run(Scenario(...))`` returns the result."""
+    return lambda scenario, seed=None: rrsim.check(rrsim.run(scenario, seed))
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell product failures from others, and carry check and cause to the summary (also from xdist workers)."""
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, (ScenarioFailed, ScenarioUnknown, HarnessFailed)):
+        from rrsim.report.grouping import main_problem
+
+        problem = main_problem(error.result)
+        kinds = {ScenarioFailed: "", ScenarioUnknown: UNKNOWN, HarnessFailed: ENVIRONMENT}
+        cause = problem.cause if problem else error.result.reason.partition("\n")[0]
+        report.rrsim = [kinds[type(error)], problem.check if problem else "harness", cause]
+        if not isinstance(item, ScenarioItem):
+            report.sections.append(("rrsim", failure_text(error.result, item.config, item.nodeid)))
+    return report
+
+
+class Reporter:
+    """Collects failures by check and cause, and sets the type of JUnit errors. One a session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.groups: dict[tuple[str, str, str], list[str]] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure; runs after pytest's own JUnit writer, whose entry gets the right type."""
+        told = getattr(report, "rrsim", None)
+        if told is None:
+            return
+        kind, check_name, cause = told
+        self.groups.setdefault((kind, check_name, cause), []).append(report.nodeid)
+        _set_junit_type(self._config, report, kind or cause or check_name)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print failures grouped by check and cause: the product's first, then the rest; large groups first."""
+        if not self.groups:
+            return
+        terminalreporter.section("scenarios by check and cause")
+        for (kind, check_name, cause), nodes in sorted(self.groups.items(), key=_rank):
+            label = {"": "FAILED", UNKNOWN: "COULD NOT TELL", ENVIRONMENT: "HARNESS"}[kind]
+            title = f"{check_name}: {cause}" if cause else check_name
+            terminalreporter.write_line(f"{label}  {title}  ({len(nodes)})")
+            for node in nodes[:5]:
+                terminalreporter.write_line(f"    {node}")
+            if len(nodes) > 5:
+                terminalreporter.write_line(f"    and {len(nodes) - 5} more")
+
+
+def _rank(item: tuple[tuple[str, str, str], list[str]]) -> tuple[int, int, str]:
+    (kind, check_name, _), nodes = item
+    return ("", ENVIRONMENT, UNKNOWN).index(kind), -len(nodes), check_name
+
+
+def _set_junit_type(config: pytest.Config, report: pytest.TestReport, kind: str) -> None:
+    """Give the entry that pytest's JUnit writer just made a type; pytest offers no public way for that."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:
+        return
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    for node in reversed(xml.node_reporter(report).nodes):
+        if node.tag in ("failure", "error"):
+            node.set("type", kind)
+            return
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Register this session's reporter."""
+    session.config.pluginmanager.register(Reporter(session.config), "rrsim-reporter")

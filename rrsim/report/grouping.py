@@ -1,0 +1,62 @@
+"""Failures grouped by check and cause, new ones first; counts by outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from rrsim.scenario.result import CheckResult, Outcome, RunResult
+
+OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "known", "unknown", "skipped", "error")
+
+_RANK: Final[dict[Outcome, int]] = {"failed": 0, "error": 1, "unknown": 2, "known": 3, "skipped": 4, "passed": 5}
+
+
+class Group(msgspec.Struct, frozen=True, gc=False):
+    """Runs that did not pass for the same reason."""
+
+    outcome: Outcome
+    check: str
+    cause: str
+    results: tuple[RunResult, ...]
+
+    @property
+    def title(self) -> str:
+        """The line above the group."""
+        return f"{self.check}: {self.cause}" if self.cause else self.check
+
+    @property
+    def new(self) -> bool:
+        """Whether nobody has listed this failure as a known issue."""
+        return self.outcome != "known"
+
+
+def main_problem(result: RunResult) -> CheckResult | None:
+    """Return the check that names the run's trouble best: the first failed one, else the first undecided one."""
+    failed = (c for c in result.checks if c.outcome == "failed")
+    unknown = (c for c in result.checks if c.outcome == "unknown")
+    return next(failed, None) or next(unknown, None)
+
+
+def grouped(results: Iterable[RunResult]) -> list[Group]:
+    """Group the runs that failed, errored, could not tell or are known. New before known, large before small."""
+    groups: dict[tuple[Outcome, str, str], list[RunResult]] = {}
+    for result in results:
+        if result.outcome in ("passed", "skipped"):
+            continue
+        problem = main_problem(result)
+        check = problem.check if problem else ("harness" if result.outcome == "error" else result.outcome)
+        cause = problem.cause if problem else result.reason.partition("\n")[0]
+        groups.setdefault((result.outcome, check, cause), []).append(result)
+    out = [Group(outcome, check, cause, tuple(rs)) for (outcome, check, cause), rs in groups.items()]
+    return sorted(out, key=lambda g: (_RANK[g.outcome], -len(g.results), g.title))
+
+
+def counts(results: Iterable[RunResult]) -> dict[Outcome, int]:
+    """Count runs by outcome; every outcome is a key."""
+    out: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
+    for result in results:
+        out[result.outcome] += 1
+    return out

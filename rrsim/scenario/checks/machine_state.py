@@ -1,0 +1,163 @@
+"""I6, I7: what is left of us on the customer's PC once the session is over."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from rrsim.machine import observations as seen
+from rrsim.machine.inventory import MISSING, difference
+from rrsim.protocol import records as r
+from rrsim.scenario.checks.base import Check, Context, Hears, clock
+from rrsim.scenario.tracker import customer_of_source
+
+_FLAG: Final = "boot:safeboot"
+_ADDS: Final = frozenset({
+    "ticket saved", "intent saved", "record saved", "autostart armed", "safe boot key registered", "boot flag set",
+})  # fmt: skip
+
+
+class LeavesSafeMode(Check):
+    """I6: the PC is not left in safe mode by us. The harness's own restart at the end shows the next boot.
+
+    A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7).
+    """
+
+    __slots__ = ("_macs", "_owners", "_probed")
+    name: ClassVar[str] = "I6"
+    needs: ClassVar[tuple[str, ...]] = ("server", "pc", "boot began")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._owners: set[int] = set()
+        self._probed: set[int] = set()
+        self._macs: set[int] = set()
+
+    def _inventory(self, _at: int, _t: int, source: str, event: seen.InventoryTaken) -> None:
+        if event.label == "before" and any(item.startswith(_FLAG) for item in event.items):
+            self._owners.add(customer_of_source(source))
+
+    def _joined(self, _at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
+        if record.platform == "mac":
+            self._macs.add(self.context.tracker.track(record.session).customer)
+
+    def _booted(self, at: int, t_us: int, source: str, event: seen.BootBegan) -> None:
+        if event.cause != "probe":
+            return
+        customer = customer_of_source(source)
+        self._probed.add(customer)
+        if not event.safe_mode or customer in self._owners:
+            return
+        still = [track.session for track in self.context.tracker.of_customer(customer) if track.over is None]
+        if still:
+            self.cannot_tell(
+                "session not over",
+                f"expected every session of customer {customer} to be over before the probe boot at {clock(t_us)}; "
+                f"seen: {', '.join(still)} open; check that the run ends its sessions",
+                at,
+            )
+            return
+        self.fail(
+            at,
+            "left in safe mode",
+            f"expected the next boot of {source} after the session's end to be normal; seen: safe mode at "
+            f"{clock(t_us)}; check who clears the safe-boot flag, and when (rule 7, SM-04)",
+        )
+
+    def finish(self) -> None:
+        """A PC that was never probed cannot be judged."""
+        for customer in range(1, self.context.header.customers + 1):
+            if customer not in self._probed and customer not in self._macs:
+                self.cannot_tell(
+                    "no probe boot",
+                    f"expected a probe boot of pc-{customer} at the end; seen: none by {clock(self.context.end_us)}; "
+                    "check that the run was not cut short",
+                )
+
+    hears: ClassVar[Hears] = {
+        seen.InventoryTaken: _inventory,
+        r.EndpointJoined: _joined,
+        seen.BootBegan: _booted,
+    }
+
+
+class NoResidue(Check):
+    """I7: nothing of ours remains (rule 7): the difference between two inventories of the machine, never our word.
+
+    A program that somebody deletes while its session lives cannot clean up: what remains then is excused, with a note,
+    unless the agent added something after the deletion. Items a scenario lists under ``left behind`` are allowed.
+    """
+
+    __slots__ = ("_added_at", "_after", "_before", "_deleted", "_macs", "_removed")
+    name: ClassVar[str] = "I7"
+    needs: ClassVar[tuple[str, ...]] = ("pc", "inventory taken")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._before: dict[int, tuple[str, ...]] = {}
+        self._after: dict[int, tuple[int, tuple[str, ...]]] = {}
+        self._deleted: dict[int, tuple[int, int]] = {}
+        self._removed: set[int] = set()
+        """Customers whose PC somebody else took something from: what is missing there is not our doing."""
+        self._added_at: dict[int, int] = {}
+        self._macs: set[int] = set()
+
+    def _inventory(self, at: int, _t: int, source: str, event: seen.InventoryTaken) -> None:
+        customer = customer_of_source(source)
+        if event.label == "before":
+            self._before.setdefault(customer, event.items)
+        else:
+            self._after[customer] = (at, event.items)
+
+    def _tampered(self, at: int, t_us: int, source: str, event: seen.MachineTampered) -> None:
+        what = event.what.lower()
+        track = self.context.session_at(source)
+        if "delet" not in what and "remov" not in what:
+            return
+        self._removed.add(customer_of_source(source))
+        if "agent" in what and track is not None and track.live:
+            self._deleted.setdefault(customer_of_source(source), (at, t_us))
+
+    def _called(self, at: int, _t: int, source: str, event: seen.HostCall) -> None:
+        if event.ok and event.verb in _ADDS:
+            self._added_at[customer_of_source(source)] = at
+
+    def _joined(self, _at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
+        if record.platform == "mac":
+            self._macs.add(self.context.tracker.track(record.session).customer)
+
+    def finish(self) -> None:
+        """Compare the inventories of every PC."""
+        for customer in range(1, self.context.header.customers + 1):
+            before, after = self._before.get(customer), self._after.get(customer)
+            if before is None or after is None:
+                if customer not in self._macs:
+                    which = "before" if before is None else "after"
+                    self.cannot_tell(
+                        "no inventory",
+                        f"expected an inventory of pc-{customer} {which} the session; seen: none by "
+                        f"{clock(self.context.end_us)}; check that the run was not cut short",
+                    )
+                continue
+            left = difference(before, after[1], self.context.allowed_residue)
+            if customer in self._removed:
+                left = tuple(item for item in left if not item.startswith(MISSING))
+            if left and self._excused(customer):
+                self.note = f"excused on pc-{customer}, its agent was deleted: {', '.join(left)}"
+            elif left:
+                self.fail(
+                    after[0],
+                    f"left behind: {left[0]}",
+                    f"expected nothing of ours on pc-{customer} after the session; seen: {', '.join(left)}; "
+                    "check what each end of a session cleans up (rule 7)",
+                )
+
+    def _excused(self, customer: int) -> bool:
+        deleted_at, _ = self._deleted.get(customer, (-1, 0))
+        return deleted_at >= 0 and self._added_at.get(customer, -1) < deleted_at
+
+    hears: ClassVar[Hears] = {
+        seen.InventoryTaken: _inventory,
+        seen.MachineTampered: _tampered,
+        seen.HostCall: _called,
+        r.EndpointJoined: _joined,
+    }

@@ -1,0 +1,446 @@
+"""What came of every restart of a run: verdicts, from the server's records and outside witnesses.
+
+The table of verdicts is in the requirements; where it leaves room, this file decides:
+
+* **Ordered restarts** are opened by ``restart asked`` (or by a refusal that comes without one).
+* **Foreign restarts** are boots that no recorded intent covers (rule 3), while a session of that customer is live.
+  Further boots before the agent is back belong to the same interruption: one foreign restart, not two. Probe boots and
+  boots of a customer whose session is over are no restarts of a session.
+* **An ordered restart overtaken by a foreign boot** was never executed. It stays a restart of its own, beside the
+  foreign one: as the records say if they refuse, cancel or undo it; else *refused* if the session goes on and *lost* if
+  it does not, with the reason *another restart came first*. So no boot is counted twice.
+* **The window ran out** means *expired* only if nothing else had decided before: a customer who left or cancelled
+  (rule 12, R11), an agent that died without a new boot (rule 14), an agent, ticket or record that somebody destroyed
+  (BO-09, BO-14, SH-09, SH-10) make it *lost* or *cancelled*, even when the server heard nothing but silence.
+* **Undone** (rule 11) is *cancelled* if a person took the restart back at the PC, else *refused*.
+* **Losses** are what was there before and is not afterwards, seen until the session's next restart or its end.
+  Service mode at the welcome screen is no loss in itself (LO-03).
+* A server that says *resumed* although no new boot was seen gives *unknown* here, and I13 fails (rule 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from rrsim.machine import observations as seen
+from rrsim.protocol import records as r
+from rrsim.scenario import actions
+from rrsim.scenario import witness as w
+from rrsim.scenario.history import Entry, Header, History
+from rrsim.scenario.model import VerdictName
+from rrsim.scenario.result import RestartResult
+from rrsim.scenario.tracker import HANDLERS as TRACKED
+from rrsim.scenario.tracker import SessionTrack, Tracker, customer_of_source
+
+_CAUSES: Final = 16
+"""How far a restart's causes are followed back to the step that asked for it."""
+_PERSONS: Final = ("customer", "person", "user", "representative")
+
+
+class Restart:
+    """A restart while its verdict is being made."""
+
+    __slots__ = (
+        "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_us", "elevated",
+        "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us", "other_user",
+        "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "verdict",
+    )  # fmt: skip
+
+    def __init__(
+        self, kind: Literal["ordered", "foreign"], session: SessionTrack, number: int, at: int, t_us: int
+    ) -> None:
+        self.kind = kind
+        self.session = session.session
+        self.customer = session.customer
+        self.number = number
+        """The restart's number within its session; 0 for foreign ones."""
+        self.named_at = -1
+        self.asked_at, self.asked_us = at, t_us
+        self.ordered_at = self.ordered_us = self.armed_at = self.armed_us = -1
+        self.mode = "normal"
+        self.shared = session.sharing
+        self.elevated: bool | None = None
+        self.booted = False
+        self.overtaken = ""
+        self.cause = ""
+        self.verdict: VerdictName | None = None
+        self.reason = ""
+        self.decided_us = -1
+        self.resumed_at = -1
+        self.offline_us = -1
+        """When the window ran out under a profile whose expiry is not final."""
+        self.returned = False
+        """Sharing is back since the session resumed."""
+        self.other_user = self.signed_in = False
+        self.fixed_losses: tuple[str, ...] = ()
+
+    def decide(self, verdict: VerdictName, t_us: int, reason: str = "") -> None:
+        """Set the verdict; the first decision stands."""
+        if self.verdict is None:
+            self.verdict, self.decided_us, self.reason = verdict, t_us, reason
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is missing after the session resumed."""
+        out = list(self.fixed_losses)
+        if self.other_user:
+            out.append("other user")
+        if self.shared and not self.returned:
+            out.append("chat only" if self.signed_in else "no sharing at the welcome screen")
+        return tuple(out)
+
+
+class Verdicts:
+    """The fold over a history that makes the verdicts. Feed it before the tracker sees the same entry."""
+
+    __slots__ = ("_back", "_foreign", "_header", "_named", "_open", "pcs", "restarts", "tracker")
+
+    def __init__(self, header: Header, tracker: Tracker) -> None:
+        self._header = header
+        self.tracker = tracker
+        self.pcs: dict[int, w.PcWitness] = {}
+        self.restarts: list[Restart] = []
+        self._open: dict[str, Restart] = {}
+        """Session -> its ordered restart without a verdict."""
+        self._foreign: dict[str, Restart] = {}
+        """Session -> its foreign restart without a verdict."""
+        self._back: dict[str, list[Restart]] = {}
+        """Session -> resumed restarts whose losses still show."""
+        self._named: dict[int, int] = {}
+        """Customer -> index of the latest :class:`~rrsim.scenario.actions.RepRestarts` that no restart belongs to."""
+
+    def pc(self, customer: int) -> w.PcWitness:
+        """Return what was seen of a customer's PC."""
+        found = self.pcs.get(customer)
+        if found is None:
+            found = self.pcs[customer] = w.PcWitness(customer)
+        return found
+
+    # --- from the PC --------------------------------------------------------------------------------------------
+
+    def saw(self, at: int, t_us: int, source: str, event: Any) -> None:
+        """Take an observation of a PC, its network or its customer into account."""
+        customer = customer_of_source(source)
+        kind = type(event)
+        if kind is seen.BootBegan:
+            self._booted(at, t_us, customer, event)
+        elif kind is seen.LoggedOn:
+            for back in self._of(customer):
+                back.signed_in = True
+                back.other_user = not event.right
+        w.HANDLERS[kind](self.pc(customer), at, t_us, event)
+
+    def _of(self, customer: int) -> list[Restart]:
+        track = self.tracker.latest.get(customer)
+        return self._back.get(track.session, []) if track is not None else []
+
+    def _booted(self, at: int, t_us: int, customer: int, event: seen.BootBegan) -> None:
+        track = self.tracker.latest.get(customer)
+        if event.cause == "probe" or track is None or not track.live:
+            return
+        ordered = self._open.get(track.session)
+        pc = self.pc(customer)
+        if pc.intent:
+            if ordered is not None and not ordered.booted:
+                ordered.booted, ordered.cause = True, event.cause
+            return
+        if ordered is not None and not ordered.overtaken:
+            ordered.overtaken = event.cause
+        if track.session in self._foreign:
+            return
+        self._back.pop(track.session, None)
+        foreign = Restart("foreign", track, 0, at, t_us)
+        foreign.cause = event.cause
+        foreign.elevated = pc.elevated
+        self._foreign[track.session] = foreign
+        self.restarts.append(foreign)
+
+    def named(self, at: int, _t: int, _source: str, action: actions.RepRestarts) -> None:
+        """Remember that the representative is about to ask for a restart, which may have a name."""
+        self._named[action.customer] = at
+
+    # --- from the server ----------------------------------------------------------------------------------------
+
+    def ordered(self, record: r.RestartAsked | r.OrderGiven | r.RestartRefused, at: int, t_us: int) -> Restart:
+        """Return the open ordered restart a record speaks of, opening it if nothing did."""
+        found = self._open.get(record.session)
+        if found is None or found.number != record.restart:
+            track = self.tracker.track(record.session)
+            found = Restart("ordered", track, record.restart, at, t_us)
+            found.named_at = self._named.pop(track.customer, -1)
+            self._open[record.session] = found
+            self.restarts.append(found)
+        return found
+
+    def asked(self, at: int, t_us: int, _source: str, record: r.RestartAsked) -> None:
+        """A restart begins its life."""
+        self.ordered(record, at, t_us)
+
+    def confirmed(self, _at: int, t_us: int, _source: str, record: r.RestartConfirmed) -> None:
+        """The representative's No cancels, silence refuses (R4, rule 6)."""
+        if record.answer == "no":
+            self._settle(record, "cancelled", t_us, "the representative said no")
+        elif record.answer == "silence":
+            self._settle(record, "refused", t_us, "silence: the representative did not confirm")
+
+    def given(self, at: int, t_us: int, _source: str, record: r.OrderGiven) -> None:
+        """The agent is told: from here on the session's earlier losses are settled."""
+        restart = self.ordered(record, at, t_us)
+        restart.ordered_at, restart.ordered_us, restart.mode = at, t_us, record.boot_mode
+        track = self.tracker.track(record.session)
+        restart.shared = track.sharing
+        restart.elevated = self.pc(track.customer).elevated
+        self._back.pop(record.session, None)
+
+    def armed(self, at: int, t_us: int, _source: str, record: r.OrderArmed) -> None:
+        """Everything for the way back is in place."""
+        restart = self._open.get(record.session)
+        if restart is not None and restart.number == record.restart:
+            restart.armed_at, restart.armed_us = at, t_us
+
+    def refused(self, at: int, t_us: int, _source: str, record: r.RestartRefused) -> None:
+        """The server says that the restart is not done."""
+        if not any(x.session == record.session and x.number == record.restart for x in self.restarts):
+            self.ordered(record, at, t_us)
+        self._settle(record, "refused", t_us, record.reason)
+
+    def cancelled(self, _at: int, t_us: int, _source: str, record: r.RestartCancelled) -> None:
+        """The server says that a person stopped the restart."""
+        self._settle(record, "cancelled", t_us, f"{record.by}: {record.reason}")
+
+    def undone(self, _at: int, t_us: int, _source: str, record: r.RestartUndone) -> None:
+        """The restart did not happen (rule 11)."""
+        restart = self._open.get(record.session)
+        pc = self.pc(self.tracker.track(record.session).customer)
+        person = restart is not None and pc.stopped_at > restart.asked_at and pc.stopped_by.startswith(_PERSONS)
+        self._settle(record, "cancelled" if person else "refused", t_us, record.reason)
+
+    def _settle(self, record: Any, verdict: VerdictName, t_us: int, reason: str) -> None:
+        restart = self._open.get(record.session)
+        if restart is not None and restart.number == record.restart:
+            del self._open[record.session]
+            restart.decide(verdict, t_us, reason)
+
+    def joined(self, at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
+        """A new session begins on this PC."""
+        self.pc(self.tracker.track(record.session).customer).joined(at)
+
+    def offline(self, _at: int, t_us: int, _source: str, record: r.WindowOffline) -> None:
+        """The window ran out, but the profile lets a late agent back in (EX-05): expired, until it comes."""
+        restart = self._open.get(record.session)
+        if restart is not None and restart.number == record.restart:
+            verdict, reason = self._why_away(restart)
+            restart.offline_us = t_us
+            restart.decide(verdict, t_us, reason)
+
+    def resumed(self, at: int, t_us: int, _source: str, record: r.EndpointResumed) -> None:
+        """The server took a new boot back into the session."""
+        track = self.tracker.track(record.session)
+        pc = self.pc(track.customer)
+        foreign = self._foreign.pop(record.session, None)
+        ordered = self._open.pop(record.session, None)
+        if foreign is not None:
+            self._came_back(foreign, at, t_us, record, pc)
+            if ordered is not None and not ordered.booted:
+                ordered.decide("refused", t_us, f"another restart came first: {ordered.overtaken}")
+                ordered = None
+        if ordered is not None:
+            if ordered.booted:
+                ordered.verdict = None
+                self._came_back(ordered, at, t_us, record, pc)
+            else:
+                ordered.decide("unknown", t_us, "the server says resumed, but no new boot was seen (rule 9)")
+        pc.rejoined()
+
+    def _came_back(self, restart: Restart, at: int, t_us: int, record: r.EndpointResumed, pc: w.PcWitness) -> None:
+        restart.decide("resumed", t_us)
+        restart.resumed_at = at
+        losses = []
+        if restart.kind == "ordered" and pc.boot_safe != (restart.mode == "safe"):
+            losses.append("wrong boot mode")
+        if pc.pending:
+            losses.append("work pending")
+        if restart.elevated and pc.elevated is False:
+            losses.append("not elevated")
+        if pc.desktop == "locked":
+            losses.append("locked")
+        elif pc.desktop == "black":
+            losses.append("black screen")
+        if record.late:
+            losses.append("late")
+        restart.fixed_losses = tuple(losses)
+        application = self.tracker.track(record.session).mode == "application"
+        restart.signed_in = application or pc.right_user is not None
+        restart.other_user = pc.right_user is False
+        self._back.setdefault(record.session, []).append(restart)
+
+    def sharing(self, _at: int, _t: int, _source: str, record: r.SharingChanged) -> None:
+        """Sharing is back, or not."""
+        if record.on:
+            for back in self._back.get(record.session, ()):
+                back.returned = True
+
+    # --- ends of a session --------------------------------------------------------------------------------------
+
+    def over(
+        self, _at: int, t_us: int, _source: str, record: r.SessionExpired | r.SessionLost | r.SessionEnded
+    ) -> None:
+        """The session is over: whatever was still open is decided now."""
+        self._back.pop(record.session, None)
+        foreign = self._foreign.pop(record.session, None)
+        if foreign is not None:
+            may = self.tracker.track(record.session).account.foreign_resumes
+            expired = may and type(record) is r.SessionExpired
+            foreign.decide("expired" if expired else "lost", t_us, f"a restart nobody ordered: {foreign.cause}")
+        ordered = self._open.pop(record.session, None)
+        if ordered is None:
+            return
+        if type(record) is r.SessionEnded and record.by == "representative":
+            ordered.decide("cancelled", t_us, f"the representative ended the session: {record.reason}")
+            return
+        verdict, reason = self._why_away(ordered)
+        if verdict == "expired" and type(record) is not r.SessionExpired:
+            by = f"{record.by}: " if type(record) is r.SessionEnded else ""
+            reason = f"{by}{record.reason}"  # type: ignore[union-attr]
+            verdict = "lost"
+            if type(record) is r.SessionEnded and record.by == "customer":
+                verdict = "lost" if self.pc(ordered.customer).requested_at > ordered.asked_at else "cancelled"
+        ordered.decide(verdict, t_us, reason)
+
+    def _why_away(self, restart: Restart) -> tuple[VerdictName, str]:
+        """Say why the session did not come back, as outside witnesses saw it; ``expired`` if nothing else did it."""
+        pc = self.pc(restart.customer)
+        since = restart.asked_at
+        if pc.cancel_at > since:
+            return "cancelled", "the customer cancelled the reconnect"
+        if pc.leave_at > since:
+            if since < pc.requested_at < pc.leave_at:
+                return "lost", "the customer closed the chat window after the restart was requested"
+            return "cancelled", "the customer closed the chat window before the restart was requested"
+        if restart.overtaken and not restart.booted:
+            return "lost", f"another restart came first: {restart.overtaken}"
+        gone_at = max(pc.down_at, pc.ending_at, pc.boot_at)
+        if restart.armed_at >= 0 and pc.died_at > restart.armed_at and gone_at < restart.ordered_at:
+            return "lost", "the agent process died without a new boot"
+        if pc.tampered_at > restart.ordered_at >= 0:
+            return "lost", pc.tampered
+        return "expired", f"the window ran out while {pc.situation()}"
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def results(
+        self, entries: list[Entry], complete: bool, missing: tuple[str, ...] = ()
+    ) -> tuple[RestartResult, ...]:
+        """Return all restarts in order. ``complete``: the history reaches its end; ``missing``: sources not seen."""
+        counts: dict[int, int] = {}
+        out = []
+        for restart in self.restarts:
+            number = counts[restart.customer] = counts.get(restart.customer, 0) + 1
+            out.append(_result(restart, number, _name(restart, entries), complete, missing))
+        return tuple(out)
+
+
+def _name(restart: Restart, entries: list[Entry]) -> str:
+    """Return the name its scenario step gave a restart: along causes if they lead there, else from the latest step."""
+    if restart.kind == "foreign":
+        return ""
+    at = entries[restart.asked_at][3]
+    for _ in range(_CAUSES):
+        if at < 0:
+            break
+        event = entries[at][2]
+        if type(event) is actions.RepRestarts:
+            return event.name
+        at = entries[at][3]
+    return str(entries[restart.named_at][2].name) if restart.named_at >= 0 else ""
+
+
+def _result(
+    restart: Restart, number: int, name: str, complete: bool, missing: tuple[str, ...]
+) -> RestartResult:
+    verdict: VerdictName = restart.verdict or "unknown"
+    reason = restart.reason
+    losses: tuple[str, ...] = ()
+    if restart.verdict is None:
+        if restart.kind == "foreign" and complete:
+            verdict, reason = "lost", f"a restart nobody ordered: {restart.cause}"
+        else:
+            reason = "no verdict by the end of the history"
+    elif verdict == "resumed":
+        losses = restart.losses
+        if losses:
+            verdict, reason = "degraded", ", ".join(losses)
+    if missing and (restart.kind == "foreign" or restart.ordered_at >= 0):
+        verdict, losses, reason = "unknown", (), f"no witness: {', '.join(missing)} is missing from the history"
+    return RestartResult(
+        number=number,
+        customer=restart.customer,
+        session=restart.session,
+        kind=restart.kind,
+        verdict=verdict,
+        name=name,
+        losses=losses,
+        reason=reason,
+        cause=restart.cause,
+        asked_us=restart.asked_us,
+        decided_us=restart.decided_us,
+    )
+
+
+NEEDS: Final = ("server", "pc", "host call", "boot began")
+"""Sources and event tags without which an executed restart cannot be judged."""
+
+HANDLERS: Final[dict[type[Any], Callable[[Verdicts, int, int, str, Any], None]]] = {
+    **dict.fromkeys(w.HANDLERS, Verdicts.saw),
+    actions.RepRestarts: Verdicts.named,
+    r.RestartAsked: Verdicts.asked,
+    r.RestartConfirmed: Verdicts.confirmed,
+    r.OrderGiven: Verdicts.given,
+    r.OrderArmed: Verdicts.armed,
+    r.RestartRefused: Verdicts.refused,
+    r.RestartCancelled: Verdicts.cancelled,
+    r.RestartUndone: Verdicts.undone,
+    r.EndpointJoined: Verdicts.joined,
+    r.WindowOffline: Verdicts.offline,
+    r.EndpointResumed: Verdicts.resumed,
+    r.SharingChanged: Verdicts.sharing,
+    r.SessionExpired: Verdicts.over,
+    r.SessionLost: Verdicts.over,
+    r.SessionEnded: Verdicts.over,
+}
+"""Event type -> method of :class:`Verdicts`."""
+
+
+def missing_sources(history: History, needs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of the needed source kinds and event tags this history has no witness for (see ``Header``)."""
+    kinds = {source.rpartition("-")[0] or source for source in {entry[1] for entry in history.entries}}
+    return lacking(needs, kinds, history.header)
+
+
+def lacking(needs: tuple[str, ...], kinds: set[str], header: Header) -> tuple[str, ...]:
+    """Return which needs are not met, given the kinds of sources that are there."""
+    return tuple(
+        need for need in needs if need in header.unobserved or (need in SOURCE_KINDS and need not in kinds)
+    )
+
+
+SOURCE_KINDS: Final = frozenset({"server", "console", "wire", "pc", "net", "customer", "rep", "agent", "director"})
+
+
+def restarts(history: History) -> tuple[RestartResult, ...]:
+    """Return every restart of a history with its verdict, in the order they began."""
+    tracker = Tracker(history.header)
+    verdicts = Verdicts(history.header, tracker)
+    complete = False
+    entry: Entry
+    for at, entry in enumerate(history.entries):
+        kind = type(entry[2])
+        handler = HANDLERS.get(kind)
+        if handler is not None:
+            handler(verdicts, at, entry[0], entry[1], entry[2])
+        if kind in TRACKED:
+            tracker.feed(entry)
+        elif kind is seen.RunEnded:
+            complete = True
+    return verdicts.results(history.entries, complete, missing_sources(history, NEEDS))

@@ -1,0 +1,171 @@
+"""What outside witnesses have seen of one customer's PC so far: the memory that verdicts are derived from.
+
+Nothing here comes from the agent's own account. All ``*_at`` values are history indices, -1 for *never*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rrsim.machine import observations as seen
+
+_WITHDRAWS: Final = frozenset({"record erased", "record saved", "ticket saved"})
+"""Later writes that withdraw a recorded intent (rule 3)."""
+_NO_WAY_BACK: Final = ("agent", "ticket", "record", "identity")
+_DESTROYED: Final = ("delet", "damag", "remov", "lost", "forg", "chang", "corrupt", "unreadable")
+_DOING: Final = {
+    "off": "the PC was off", "firmware": "the PC was in its firmware", "bios password": "the BIOS password was awaited",
+    "bitlocker": "the BitLocker secret was awaited", "recovery": "the PC was in Windows recovery",
+    "loading": "Windows was loading", "updating": "Windows was working on updates",
+    "services": "Windows was starting its services", "welcome": "nobody was signed in", "shell": "the logon went on",
+    "shutdown asked": "Windows was still asked to shut down", "shutting down": "Windows was shutting down",
+    "asleep": "the PC was asleep",
+}  # fmt: skip
+
+
+class PcWitness:
+    """Everything seen of one PC that a verdict may turn on."""
+
+    __slots__ = (
+        "boot", "boot_at", "boot_cause", "boot_safe", "boot_us", "cancel_at", "customer", "desktop", "died_at",
+        "down_at", "elevated", "ending_at", "intent", "joined_at", "leave_at", "link", "pending", "phase",
+        "requested_at", "right_user", "stopped_at", "stopped_by", "tampered", "tampered_at",
+    )  # fmt: skip
+
+    def __init__(self, customer: int) -> None:
+        self.customer = customer
+        self.boot = ""
+        self.boot_at = -1
+        self.boot_us = -1
+        self.boot_cause = ""
+        self.boot_safe = False
+        self.intent = False
+        """The agent durably recorded that it requests the restart, and nothing withdrew that (rule 3)."""
+        self.requested_at = -1
+        self.joined_at = -1
+        """When the customer's agent joined the present session."""
+        self.leave_at = -1
+        """When the customer confirmed leaving: *no* to *keep the session open?* (rule 12)."""
+        self.cancel_at = -1
+        """When the customer cancelled the reconnect in phone mode (R11)."""
+        self.pending = False
+        self.elevated: bool | None = None
+        """Rights of the latest agent process."""
+        self.desktop = ""
+        self.right_user: bool | None = None
+        """Whether the latest logon since the boot was the right user's; ``None``: nobody signed in."""
+        self.died_at = -1
+        self.down_at = -1
+        self.ending_at = -1
+        self.stopped_at = -1
+        self.stopped_by = ""
+        self.tampered_at = -1
+        self.tampered = ""
+        self.phase = ""
+        self.link = ""
+
+    def joined(self, at: int) -> None:
+        """The agent is in a new session: nothing of an earlier one reaches into it."""
+        self.joined_at = at
+        self.intent = False
+
+    def rejoined(self) -> None:
+        """The agent is in its session again: the intent is spent and covers no further boot (rule 3)."""
+        self.intent = False
+
+    def situation(self) -> str:
+        """Say in a few words what keeps the PC away right now."""
+        doing = _DOING.get(self.phase, "")
+        if doing:
+            return doing
+        return f"its connection was down ({self.link})" if self.link else "the PC was running"
+
+
+def _boot(pc: PcWitness, at: int, t_us: int, event: seen.BootBegan) -> None:
+    pc.boot, pc.boot_at, pc.boot_us = event.boot, at, t_us
+    pc.boot_cause, pc.boot_safe = event.cause, event.safe_mode
+    pc.right_user = None
+    pc.desktop = ""
+
+
+def _call(pc: PcWitness, at: int, _t: int, event: seen.HostCall) -> None:
+    if not event.ok:
+        return
+    if event.verb == "intent saved":
+        pc.intent = True
+    elif event.verb in _WITHDRAWS:
+        pc.intent = False
+    elif event.verb == "restart requested":
+        pc.requested_at = at
+
+
+def _clicked(pc: PcWitness, at: int, _t: int, event: seen.Clicked) -> None:
+    if event.who != "customer":
+        return
+    if event.window == "leave prompt" and event.button == "no":
+        pc.leave_at = at
+    elif event.window == "cancel option":
+        pc.cancel_at = at
+
+
+def _pending(pc: PcWitness, _at: int, _t: int, event: seen.PendingWork) -> None:
+    pc.pending = event.pending
+
+
+def _started(pc: PcWitness, _at: int, _t: int, event: seen.AgentStarted) -> None:
+    pc.elevated = event.elevated
+    pc.desktop = event.desktop
+
+
+def _stopped(pc: PcWitness, at: int, _t: int, _event: seen.AgentStopped) -> None:
+    pc.died_at = at
+
+
+def _logged_on(pc: PcWitness, _at: int, _t: int, event: seen.LoggedOn) -> None:
+    pc.right_user = event.right
+    pc.desktop = event.desktop
+
+
+def _down(pc: PcWitness, at: int, _t: int, _event: seen.WentDown) -> None:
+    pc.down_at = at
+
+
+def _ending(pc: PcWitness, at: int, _t: int, _event: seen.SessionEnds) -> None:
+    pc.ending_at = at
+
+
+def _taken_back(pc: PcWitness, at: int, _t: int, event: seen.RestartStopped) -> None:
+    pc.stopped_at, pc.stopped_by = at, event.by
+
+
+def _tampered(pc: PcWitness, at: int, _t: int, event: seen.MachineTampered) -> None:
+    what = event.what.lower()
+    if any(word in what for word in _NO_WAY_BACK) and any(word in what for word in _DESTROYED):
+        pc.tampered_at, pc.tampered = at, event.what
+
+
+def _phase(pc: PcWitness, _at: int, _t: int, event: seen.PhaseBegan) -> None:
+    pc.phase = event.phase
+
+
+def _link(pc: PcWitness, _at: int, _t: int, event: seen.LinkChanged) -> None:
+    pc.link = "" if event.up else event.reason or event.kind
+
+
+HANDLERS: Final[dict[type[Any], Callable[[PcWitness, int, int, Any], None]]] = {
+    seen.BootBegan: _boot,
+    seen.HostCall: _call,
+    seen.Clicked: _clicked,
+    seen.PendingWork: _pending,
+    seen.AgentStarted: _started,
+    seen.AgentStopped: _stopped,
+    seen.LoggedOn: _logged_on,
+    seen.WentDown: _down,
+    seen.SessionEnds: _ending,
+    seen.RestartStopped: _taken_back,
+    seen.MachineTampered: _tampered,
+    seen.PhaseBegan: _phase,
+    seen.LinkChanged: _link,
+}
+"""Observation type -> what it adds to the memory of the PC it was seen on."""
