@@ -1,9 +1,9 @@
-
 """pytest: collect scenario files, run each case as a test, and let developers write scenarios in Python.
 
-A file is a scenario if its name ends in ``.yaml`` or ``.yml`` and one of its lines starts with ``rrsim:``. Each
-case is an item named by its id. The run happens in the item's set-up: when rrsim *could not tell* or the harness failed, pytest reports an
-error (JUnit ``<error type="rrsim.unknown">`` or ``rrsim.environment``); when the product failed, the item fails.
+A file is a scenario if its name ends in ``.yaml`` and one of its lines starts with ``rrsim:``. Each case is an item
+named by its id. The run happens in the item's set-up: when rrsim *could not tell* or the harness failed, pytest
+reports an error (JUnit ``<error type="rrsim.unknown">`` or ``rrsim.environment``); when the product failed, the item
+fails.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ DEFAULT_TIMEOUT_S: Final = 60
 
 UNKNOWN: Final = "rrsim.unknown"
 ENVIRONMENT: Final = "rrsim.environment"
+
+RAN: Final = "rrsim_ran"
+"""Attribute of a report: case, outcome before known issues, checks that did not pass. Travels from xdist workers."""
+TOLD: Final = "rrsim_told"
+"""Attribute of a report: what kind of trouble, which check, which cause."""
 
 _names = pytest.StashKey[dict[str, str]]()
 _issues = pytest.StashKey[Any]()
@@ -142,10 +147,11 @@ def is_scenario(path: Path) -> bool:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect scenario files. Under ``scenarios/`` every YAML file is one, so that a broken one is not passed over."""
-    if file_path.suffix not in (".yaml", ".yml") or file_path.name.startswith("known-issues"):
+    if file_path.suffix not in (".yaml", ".yml") or file_path.name == "known-issues.yaml":
         return None
-    if is_scenario(file_path) or "scenarios" in file_path.parts:
-        return ScenarioFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+    inside = "scenarios" in Path(_relative(file_path, parent.config.rootpath)).parts
+    if inside or (file_path.suffix == ".yaml" and is_scenario(file_path)):
+        return ScenarioFile.from_parent(parent, path=file_path)
     return None
 
 
@@ -156,6 +162,8 @@ class ScenarioFile(pytest.File):
         """Load the file; problems are a collection error of this file only."""
         from rrsim.scenario.loader import load_paths
 
+        if self.path.suffix != ".yaml":
+            raise self.CollectError(f"{self.path}: expected scenario files to end with .yaml; saw .yml; try: rename it")
         shown = _relative(self.path, self.config.invocation_params.dir)
         report = load_paths([shown])
         if report.problems:
@@ -179,6 +187,8 @@ class ScenarioItem(pytest.Item):
     """One case."""
 
     result: RunResult | None = None
+    judged: str = ""
+    """The outcome before known issues were applied, if they were."""
 
     def __init__(self, *, scenario: Scenario, **more: Any) -> None:
         super().__init__(**more)
@@ -199,6 +209,10 @@ class ScenarioItem(pytest.Item):
     def setup(self) -> None:
         """Run the case. What is not the product's fault ends here, as an error or a skip."""
         self.result = run_case(self.scenario, self.config)
+        issues = self.config.stash[_issues]
+        if issues is not None:
+            self.judged = self.result.outcome
+            self.result = _with_issues(self.result, issues)
         self.user_properties.extend(_properties(self.result))
         result = self.result
         if result.outcome == "skipped":
@@ -238,15 +252,13 @@ def _wants_timeout(config: pytest.Config) -> bool:
 
 
 def run_case(scenario: Scenario, config: pytest.Config, seed: int | None = None) -> RunResult:
-    """Run one case with the session's options and its known issues."""
+    """Run one case with the session's options."""
     from rrsim.cli.backends import run_safely, runner_for, with_profile
 
     option = config.option
     runner = runner_for(option.rrsim_backend)
     case = with_profile(scenario, option.rrsim_profile)
-    result = run_safely(runner, case, int(option.rrsim_seed) if seed is None else seed, option.rrsim_backend)
-    issues = config.stash[_issues]
-    return result if issues is None else _with_issues(result, issues)
+    return run_safely(runner, case, int(option.rrsim_seed) if seed is None else seed, option.rrsim_backend)
 
 
 def _with_issues(result: RunResult, issues: Any) -> RunResult:
@@ -333,6 +345,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell product failures from others, and carry check and cause to the summary (also from xdist workers)."""
     report = yield
+    if isinstance(item, ScenarioItem) and call.when == "setup" and item.result is not None:
+        checks = [[c.check, c.outcome, c.cause] for c in item.result.checks if c.outcome != "passed"]
+        setattr(report, RAN, [item.scenario.id, item.judged or item.result.outcome, checks])
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, (ScenarioFailed, ScenarioUnknown, HarnessFailed)):
         from rrsim.report.grouping import main_problem
@@ -340,7 +355,7 @@ def pytest_runtest_makereport(
         problem = main_problem(error.result)
         kinds = {ScenarioFailed: "", ScenarioUnknown: UNKNOWN, HarnessFailed: ENVIRONMENT}
         cause = problem.cause if problem else error.result.reason.partition("\n")[0]
-        report.rrsim = [kinds[type(error)], problem.check if problem else "harness", cause]
+        setattr(report, TOLD, [kinds[type(error)], problem.check if problem else "harness", cause])
         if not isinstance(item, ScenarioItem):
             report.sections.append(("rrsim", failure_text(error.result, item.config, item.nodeid)))
     return report
@@ -352,11 +367,25 @@ class Reporter:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.groups: dict[tuple[str, str, str], list[str]] = {}
+        self.ran: list[list[Any]] = []
+        self.stale: tuple[Any, ...] = ()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the session if a known issue has expired, or if its scenarios ran and passed."""
+        issues = self._config.stash[_issues]
+        if issues is None or hasattr(self._config, "workerinput") or not self.ran:
+            return
+        self.stale = _stale_issues(self.ran, issues, whole=_whole(self._config))
+        if self.stale and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a failure; runs after pytest's own JUnit writer, whose entry gets the right type."""
-        told = getattr(report, "rrsim", None)
+        ran = getattr(report, RAN, None)
+        if ran is not None:
+            self.ran.append(ran)
+        told = getattr(report, TOLD, None)
         if told is None:
             return
         kind, check_name, cause = told
@@ -365,17 +394,49 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print failures grouped by check and cause: the product's first, then the rest; large groups first."""
+        if self.stale:
+            terminalreporter.section("known issues to put right")
+            for problem in self.stale:
+                terminalreporter.write_line(str(problem))
         if not self.groups:
             return
         terminalreporter.section("scenarios by check and cause")
         for (kind, check_name, cause), nodes in sorted(self.groups.items(), key=_rank):
             label = {"": "FAILED", UNKNOWN: "COULD NOT TELL", ENVIRONMENT: "HARNESS"}[kind]
-            title = f"{check_name}: {cause}" if cause else check_name
+            title = f"{check_name}: {cause}" if cause not in ("", check_name) else check_name
             terminalreporter.write_line(f"{label}  {title}  ({len(nodes)})")
             for node in nodes[:5]:
                 terminalreporter.write_line(f"    {node}")
             if len(nodes) > 5:
                 terminalreporter.write_line(f"    and {len(nodes) - 5} more")
+
+
+def _whole(config: pytest.Config) -> bool:
+    """Tell whether everything under the given folders ran, so that an issue without a pattern must have matched."""
+    option = config.option
+    picked = option.keyword or option.markexpr or getattr(option, "lf", False) or option.maxfail
+    return not picked and all(Path(a).is_dir() for a in config.args)
+
+
+def _stale_issues(ran: list[list[Any]], issues: Any, *, whole: bool) -> tuple[Any, ...]:
+    from rrsim.cli.clock import today
+    from rrsim.scenario import known_issues
+    from rrsim.scenario.model import Scenario
+    from rrsim.scenario.result import CheckResult, RunResult
+
+    results = [
+        RunResult(
+            scenario=_named(Scenario, id_), backend="", seed=0, outcome=outcome,
+            checks=tuple(CheckResult(check=c, outcome=o, cause=cause) for c, o, cause in checks),
+        )
+        for id_, outcome, checks in ran
+    ]
+    return tuple(known_issues.apply(results, issues, today(), complete=whole)[1])
+
+
+def _named(kind: type[Scenario], id_: str) -> Scenario:
+    name, bracket, case = id_.partition("[")
+    return kind(name=name, case=case.removesuffix("]") if bracket else "")
 
 
 def _rank(item: tuple[tuple[str, str, str], list[str]]) -> tuple[int, int, str]:

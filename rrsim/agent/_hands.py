@@ -11,6 +11,9 @@ STEP_US: Final = 60_000_000
 """A request without an answer for this long counts as failed (a hanging ``bcdedit``, a full disk that retries).
 Windows owns this duration, so it does not scale with the account's settings."""
 
+IDLE_US: Final = 60_000_000
+"""An application-mode process that finds no record and no customer starts support ends itself after this long."""
+
 _GROUPS: Final[dict[Word, str]] = {"arm autostart": "autostart", "disarm autostart": "autostart"}
 """Chores that replace each other: the last word counts."""
 
@@ -58,8 +61,7 @@ def settled(t: Turn, word: Word, result: str) -> None:
 def tidy(s: AgentState) -> tuple[Word, ...]:
     """Return the chores that leave nothing of ours behind.
 
-    The record goes before the autostart entry: dying in between then leaves an entry that starts an agent with nothing
-    to do, and not a ticket that nobody ever removes.
+    As in the arming table, the record goes before the autostart entry.
     """
     flag: tuple[Word, ...] = ("clear flag",) if s.left.flag else ()
     key: tuple[Word, ...] = ("remove key",) if s.left.key else ()

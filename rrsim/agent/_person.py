@@ -30,11 +30,14 @@ def prompt_gone(t: Turn, e: host.PromptGone) -> None:
 
 
 def _gone(t: Turn, q: Question) -> None:
-    """An open question counts as No (rule 14); *keep the session open?* counts only if it is confirmed (rule 12)."""
+    """An open question counts as No (rule 14); *keep the session open?* counts only if it is confirmed (rule 12).
+
+    The server hears *silence*, which means No (rule 6): nobody said No, and the history must not claim a click (I13).
+    """
     if q.kind == "leave":
         talk.withdraw(t, "leave")
     else:
-        talk.answer(t, q, "no", human=False)
+        talk.answer(t, q, "silence", human=False)
 
 
 def _question(t: Turn, prompt: int) -> Question | None:

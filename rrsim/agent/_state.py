@@ -94,8 +94,8 @@ class Restart(Part, frozen=True):
     forced: bool
     ticket: str
     stage: Stage = "arming"
-    step: int = 0
-    """Row of the arming table that is being carried out, or is next."""
+    step: int = -1
+    """Row of the arming table that is being carried out, or is next; -1: earlier chores come first."""
     report: Report = ""
     """What the server is told when everything is undone; empty: nothing, it knows."""
     failed_step: str = ""

@@ -5,6 +5,8 @@ simulator, the search, Wine and Windows (``docs/design.md``). Rules, with their 
 
 * **One order of arming** (:data:`ARMING`), undone in the reverse order when a row fails; the server hears *armed* just
   before the intent is recorded, and hears of a failure only when everything is undone (rule 8).
+  The autostart entry goes on before the ticket and off after it: dying in between then leaves an entry that starts an
+  agent with nothing to do, never a ticket that nobody removes at the next boot (rule 7, I7).
 * **Ordered or foreign** (rule 3): a new boot resumes only with a record whose intent is set, or with a stand-by record.
   Every other record is cleaned up, and so is any record of this same boot (rule 14).
 * **A restart that does not happen** (Windows refuses it, somebody cancels it, the restart limit passes, the server
@@ -33,7 +35,7 @@ from rrsim.agent import _person as person
 from rrsim.agent import _session as session
 from rrsim.agent import _talk as talk
 from rrsim.agent import host
-from rrsim.agent._hands import begin_chore, enqueue, issue, settled, void
+from rrsim.agent._hands import IDLE_US, begin_chore, enqueue, issue, settled, void
 from rrsim.agent._state import (
     AgentError,
     AgentState,
@@ -75,8 +77,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 ARMING: Final = (
-    Row("ticket saved", "save ticket", undo="settle record"),
     Row("autostart armed", "arm autostart", undo="disarm autostart"),
+    Row("ticket saved", "save ticket", undo="settle record"),
     Row("left boot flag cleared", "clear flag", when="flag left"),
     Row("safe boot key registered", "register key", undo="remove key", when="safe"),
     Row("safe boot key read", "read key", when="safe", expect="present"),
@@ -114,9 +116,6 @@ LINK_LEGAL: Final[dict[type, tuple[LinkPhase, ...]]] = {
     host.Received: link.OPEN,
 }
 """News of the connection, and the link phases in which they are legal."""
-
-IDLE_US: Final = 60_000_000
-"""An application-mode process that finds no record and no customer starts support ends itself after this long."""
 
 
 def initial() -> AgentState:
@@ -180,7 +179,8 @@ def _proceed(t: Turn) -> None:
 
 
 def _arm(t: Turn, r: Restart) -> None:
-    row = ARMING[r.step]
+    t.part("restart", step=max(r.step, 0))
+    row = ARMING[max(r.step, 0)]
     if row.ask == "save intent":
         if t.s.link.phase != "up":
             return  # armed, but the server cannot be told: go on, or disarm, when the connection is back
@@ -243,7 +243,7 @@ def _answered(t: Turn, op: int) -> Word:
 def _current(s: AgentState, word: Word) -> Row | None:
     """Return the row of the arming table that ``word`` carries out now, or None for a chore or an outdated row."""
     r = s.restart
-    if r is None or r.stage == "unwinding" or ARMING[r.step].ask != word:
+    if r is None or r.stage == "unwinding" or r.step < 0 or ARMING[r.step].ask != word:
         return None
     return ARMING[r.step]
 
@@ -310,6 +310,9 @@ def _resume(t: Turn) -> None:
         enqueue(t, "clear flag")
     if s.left.key and not s.facts.safe_mode:
         enqueue(t, "remove key")
+    if s.facts.mode == "application":
+        # Windows used the entry up by running it; another restart, or our death, must still find the way (rules 2, 7).
+        enqueue(t, "arm autostart")
     _proceed(t)
     talk.show_cancel(t)
     t.timer("give up", link.give_up_us(s.settings))

@@ -1,4 +1,3 @@
-
 """The commands and their options. Bodies live in modules of their own and are imported when a command is used."""
 
 from __future__ import annotations
@@ -161,13 +160,14 @@ def new_command(
 
 @app.command("broken")
 def broken_command(
+    paths: Paths = None,
     format_: Format = "text",
     keyword: Annotated[str, typer.Option("-k", help="Only bugs whose name contains this.")] = "",
 ) -> None:
     """Run the scenarios against every deliberate bug; one that survives fails."""
     from rrsim.cli import measure
 
-    raise typer.Exit(measure.broken(_format(format_), keyword))
+    raise typer.Exit(measure.broken(_format(format_), keyword, tuple(paths or ())))
 
 
 @app.command("bench")

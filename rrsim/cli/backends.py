@@ -1,4 +1,3 @@
-
 """Which backends this version has, and how to run a scenario on one."""
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def run_safely(run: Runner, scenario: Scenario, seed: int, backend: str = "sim")
     """Run one case; an error of the harness becomes a result of its own, so that no other run is lost."""
     try:
         return run(scenario, seed)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the harness's and must not stop the others
         import traceback
 
         where = "".join(traceback.format_exception(error)[-2:]).strip()

@@ -1,4 +1,3 @@
-
 """Which scenarios a command works on: load paths, filter, and find one by name."""
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def load(paths: Sequence[str]) -> tuple[list[Scenario], list[Any]]:
 
 
 def matching(scenarios: Sequence[Scenario], substring: str = "", covers: str = "") -> list[Scenario]:
-    """Keep the cases whose id is, or else contains, the substring and that cover the id (a requirement or an edge case)."""
+    """Keep the cases that cover the id (a requirement or an edge case) and whose id is, or else contains, the text."""
     text, wanted = substring.casefold(), covers.casefold()
     exact = [s for s in scenarios if substring and s.id == substring]
     if exact:
@@ -53,7 +52,7 @@ def find_one(scenarios: Sequence[Scenario], name: str, case: str = "") -> Scenar
         CommandError: nothing fits, or several do; the message names candidates.
     """
     path = os.path.normpath(name)
-    exact = [s for s in scenarios if name in (s.id, s.name) or s.path and os.path.normpath(s.path) == path]
+    exact = [s for s in scenarios if name in (s.id, s.name) or (s.path and os.path.normpath(s.path) == path)]
     found = exact or [s for s in scenarios if name.casefold() in s.id.casefold()]
     if case:
         found = [s for s in found if s.case == case] or [s for s in found if case.casefold() in s.case.casefold()]

@@ -1,4 +1,3 @@
-
 """``rrsim coverage``: which requirement is proved by which scenario on which backend, and how well."""
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ def coverage_command(paths: tuple[str, ...], check: bool, format_: str, cases: b
     """Run the scenarios, print the matrix; with ``check`` every R id needs a passing scenario, else exit code 1."""
     runner = backends.runner_for("sim")
     scenarios, problems = choose.load(paths)
-    executed = execute(list(plan(scenarios, seed, 1)), runner, keep_history=lambda result: False)
+    executed = execute(list(plan(scenarios, seed, 1)), runner, keep_history=lambda _: False)
     rows = coverage(executed.results)
     gone = missing(rows)
     if format_ == "json":

@@ -1,4 +1,3 @@
-
 """Errors of the command line: what was expected, what was seen, what to try, and the exit code."""
 
 from __future__ import annotations

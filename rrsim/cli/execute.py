@@ -1,4 +1,3 @@
-
 """Run cases one after the other, with progress on stderr and partial results when the user stops it."""
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import msgspec
 
 from rrsim.cli import clock
 from rrsim.cli.backends import Runner, run_safely
+from rrsim.cli.errors import say
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
 
@@ -47,7 +47,7 @@ class Progress:
             if sys.stderr.isatty():
                 self._open_bar()
             else:
-                print(f"… {count} of {self._total} {self._what}, {now - self._began:.0f} s", file=sys.stderr, flush=True)
+                say(f"… {count} of {self._total} {self._what}, {now - self._began:.0f} s")
                 self._next = now + self._every_s
 
     def _open_bar(self) -> None:
@@ -76,7 +76,7 @@ def execute(
     *,
     backend: str = "sim",
     fail_fast: bool = False,
-    keep_history: Callable[[RunResult], bool] = lambda result: True,
+    keep_history: Callable[[RunResult], bool] = lambda _: True,
     each: Callable[[RunResult], None] | None = None,
 ) -> Executed:
     """Run them. Ctrl-C keeps what is done.

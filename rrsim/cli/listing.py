@@ -1,4 +1,3 @@
-
 """``rrsim list``, ``show`` and ``schema``."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """Entry point of the command line. ``rrsim --version`` answers before anything heavy is imported."""
 
 from __future__ import annotations

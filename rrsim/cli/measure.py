@@ -1,32 +1,56 @@
-
 """``rrsim broken`` and ``rrsim bench``."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from rrsim.cli.errors import CommandError, say
-from rrsim.cli.exit_codes import OK, PRODUCT
+from rrsim.cli import choose
+from rrsim.cli.errors import CommandError, environment_error, say
+from rrsim.cli.execute import Progress
+from rrsim.cli.exit_codes import OK, PRODUCT, exit_code
 from rrsim.report import json_out
+from rrsim.scenario.result import Outcome
+
+FIELDS: Final = ("name", "value", "unit", "floor", "goal", "better", "ratio", "against", "ok", "note")
 
 
-def broken(format_: str, keyword: str) -> int:
+def broken(format_: str, keyword: str, paths: tuple[str, ...] = ()) -> int:
     """Hunt every deliberate bug with the scenarios. One that survives gives exit code 1.
 
     Raises:
-        CommandError: no bug has such a name.
+        CommandError: no bug has such a name, or the scenarios are not fit for hunting.
     """
-    from rrsim.broken.hunt import hunt_all
+    from rrsim.broken.catalogue import BUGS
+    from rrsim.broken.hunt import NothingToHuntWith, hunt_all
 
-    bugs: list[dict[str, Any]] = []
-    for result in hunt_all():
-        if keyword.casefold() not in result.name.casefold():
-            continue
-        bugs.append({"name": result.name, "about": result.about, "caught": result.caught, "by": list(result.by)})
-        if format_ == "text":
-            print(f"{'caught  ' if result.caught else 'SURVIVED'} {result.name}: {', '.join(result.by[:4])}", flush=True)
-    if not bugs:
+    wanted = [bug for bug in BUGS if keyword.casefold() in bug.name.casefold()]
+    if not wanted:
         raise CommandError("the name of a deliberate bug, or part of it", repr(keyword), "rrsim broken")
+    scenarios, problems = choose.load(paths)
+    for problem in problems:
+        say(str(problem))
+    bugs: list[dict[str, Any]] = []
+    progress = Progress(len(wanted), "bugs")
+    interrupted = False
+    try:
+        for result in hunt_all(scenarios, wanted):
+            bugs.append({"name": result.name, "about": result.about, "caught": result.caught, "by": list(result.by)})
+            if format_ == "text":
+                word = "caught  " if result.caught else "SURVIVED"
+                print(f"{word} {result.name}: {'; '.join(result.by)}", flush=True)
+            progress.done(len(bugs))
+    except NothingToHuntWith as error:
+        raise environment_error("scenarios that pass without any bug", str(error), "rrsim run") from error
+    except KeyboardInterrupt:
+        interrupted = True
+        say(f"stopped by the user after {len(bugs)} of {len(wanted)} bugs")
+    finally:
+        progress.close()
+    return _judged(bugs, format_, bad_input=bool(problems), interrupted=interrupted)
+
+
+def _judged(bugs: list[dict[str, Any]], format_: str, *, bad_input: bool, interrupted: bool) -> int:
+    """Print what came of the hunt and return its exit code."""
     alive = [b["name"] for b in bugs if not b["caught"]]
     if format_ == "json":
         print(json_out.dumps({"bugs": bugs}))
@@ -34,27 +58,32 @@ def broken(format_: str, keyword: str) -> int:
         print(f"{len(bugs) - len(alive)} of {len(bugs)} bugs caught")
     if alive:
         say(f"expected: every bug caught\n     saw: {', '.join(alive)} survived\n     try: a scenario that reaches it")
-    return PRODUCT if alive else OK
+    outcomes: list[Outcome] = ["failed"] if alive else []
+    return exit_code(outcomes, bad_input=bad_input, interrupted=interrupted)
 
 
 def bench(format_: str) -> int:
-    """Measure. A figure beyond its floor gives exit code 1."""
-    from rrsim.backends.sim.bench import measure
+    """Measure. A figure beyond its floor gives exit code 1; each is printed as soon as it is known."""
+    from rrsim.cli.bench import measure
 
-    figures = [_figure(f) for f in measure()]
+    figures: list[dict[str, Any]] = []
+    say("rrsim bench: this takes a while, figures come one by one")
+    for figure in measure():
+        figures.append(_figure(figure))
+        if format_ == "text":
+            print(_line(figures[-1]), flush=True)
     if format_ == "json":
         print(json_out.dumps({"figures": figures}))
-    else:
-        for f in figures:
-            ratio = f"  ratio {f['ratio']:.2f}" if isinstance(f.get("ratio"), (int, float)) else ""
-            mark = "ok" if f["ok"] else "BELOW FLOOR"
-            print(f"{f['name']:<44} {f['value']:>12.4g} {f['unit']:<10} floor {f['floor']}  goal {f['goal']}{ratio}  {mark}")
     return OK if all(f["ok"] for f in figures) else PRODUCT
 
 
+def _line(f: dict[str, Any]) -> str:
+    limits = [f"{name} {f[name]:g}" for name in ("floor", "goal") if f[name] is not None]
+    limits += [f"ratio {f['ratio']:.2f} against {f['against'] or 'the other'}"] if f["ratio"] is not None else []
+    mark = "ok" if f["ok"] else "BEYOND ITS FLOOR"
+    return f"{f['name']:<44} {f['value']:>11.4g} {f['unit']:<12} {', '.join(limits)}  {mark}"
+
+
 def _figure(figure: Any) -> dict[str, Any]:
-    """Return a figure as plain data, whether it came as a dict or as a struct."""
-    names = ("name", "value", "unit", "floor", "goal", "ratio", "ok")
-    if isinstance(figure, dict):
-        return {n: figure.get(n) for n in names}
-    return {n: getattr(figure, n, None) for n in names}
+    """Return a figure as plain data, in the order of ``docs/cli.md``."""
+    return {name: getattr(figure, name, None) for name in FIELDS}

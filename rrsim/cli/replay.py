@@ -1,4 +1,3 @@
-
 """``rrsim replay`` (does a saved failure recur?) and ``rrsim judge`` (the checks again over a recorded history)."""
 
 from __future__ import annotations

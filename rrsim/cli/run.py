@@ -1,4 +1,3 @@
-
 """``rrsim run``: seed and options first, progress, groups of failures, totals, the reproduce command last."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """``rrsim new``: a scenario file to start from."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """What a run that did not pass leaves behind: everything needed to look at it and to run it again.
 
 A bundle is a folder::
@@ -55,13 +54,12 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def digest_of(history: History | None) -> str:
-    """Return the SHA-256 of a history's content, by which two runs are called identical."""
+    """Return the digest of a history's content, by which two runs are called identical; empty without one."""
     if history is None:
         return ""
     from rrsim.scenario import history_io
 
-    dumped = history_io.dump(history)
-    return hashlib.sha256(dumped if isinstance(dumped, bytes) else dumped.encode()).hexdigest()
+    return history_io.digest(history)
 
 
 def _hook_out(value: Any) -> Any:
@@ -121,8 +119,7 @@ def save(result: RunResult, root: str) -> str:
     if result.history is not None:
         from rrsim.scenario import history_io
 
-        dumped = history_io.dump(result.history)
-        history.write_bytes(dumped if isinstance(dumped, bytes) else dumped.encode())
+        history.write_bytes(history_io.dump(result.history))
     source = Path(result.scenario.path) if result.scenario.path else None
     if source is not None and source.is_file():
         (folder / "scenario.yaml").write_bytes(source.read_bytes())

@@ -25,7 +25,7 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     @property
     def title(self) -> str:
         """The line above the group."""
-        return f"{self.check}: {self.cause}" if self.cause else self.check
+        return f"{self.check}: {self.cause}" if self.cause not in ("", self.check) else self.check
 
     @property
     def new(self) -> bool:

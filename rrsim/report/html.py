@@ -30,7 +30,9 @@ FAILED_DETAILS: Final = 150
 """How many runs that did not pass are drawn at most."""
 MOST_EVENTS: Final = 400
 
-_TONE: Final = {"passed": "good", "failed": "bad", "known": "warn", "unknown": "warn", "skipped": "mute", "error": "bad"}
+_TONE: Final = {
+    "passed": "good", "failed": "bad", "known": "warn", "unknown": "warn", "skipped": "mute", "error": "bad",
+}
 _VERDICT: Final = {"resumed": "good", "degraded": "warn", "unknown": "warn"}
 
 
@@ -130,7 +132,9 @@ def _key(result: RunResult) -> str:
     return f"{result.scenario.id} {result.backend} {result.seed}"
 
 
-def _tiles(results: Sequence[RunResult], rows: Sequence[Row], problems: Sequence[Any]) -> tuple[tuple[str, str, str], ...]:
+def _tiles(
+    results: Sequence[RunResult], rows: Sequence[Row], problems: Sequence[Any]
+) -> tuple[tuple[str, str, str], ...]:
     """Return the summary tiles: number, caption, tone."""
     numbers = counts(results)
     done = sum(row.state == "passed" for row in rows if row.id.startswith("R"))
@@ -169,7 +173,7 @@ def _card(anchor: str, result: RunResult, draw: bool) -> Card:
     if draw and result.history is not None:
         timeline = extract(result.history)
         violations = [c.entry for c in result.checks if c.outcome == "failed" and c.entry >= 0]
-        card.picture = Markup(picture(timeline, result.restarts, violations))
+        card.picture = Markup(picture(timeline, result.restarts, violations))  # noqa: S704 - svg escapes every text
         start = timeline.start_us
         card.windows = tuple(window_text(w, start) for w in timeline.windows)
         card.events = _events(timeline, start, set(violations))

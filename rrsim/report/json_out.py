@@ -55,7 +55,8 @@ def run_report(
     stale_issues: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Return what ``rrsim run --format json`` prints."""
-    summary: dict[str, Any] = {"total": len(results), **counts(results)}
+    summary: dict[str, Any] = {"total": len(results)}
+    summary.update(counts(results).items())
     summary["problems"] = len(problems)
     summary["stale_known_issues"] = len(stale_issues)
     summary["virtual_us"] = sum(r.virtual_us for r in results)

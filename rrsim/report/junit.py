@@ -95,7 +95,7 @@ def junit(results: Sequence[RunResult], problems: Sequence[Any] = ()) -> str:
     for result in results:
         areas.setdefault(result.scenario.area or "scenarios", []).append(result)
     for area, own in sorted(areas.items()):
-        suite = ET.SubElement(root, "testsuite", name=clean(area), **_numbers(own))
+        suite = ET.SubElement(root, "testsuite", {"name": clean(area), **_numbers(own)})
         for result in _ordered(own):
             _case(suite, result)
     if problems:

@@ -15,6 +15,7 @@ from rrsim.machine import observations as seen
 from rrsim.protocol import messages as m
 from rrsim.protocol import records as r
 from rrsim.scenario.actions import Action
+from rrsim.scenario.history_io import Other
 from rrsim.scenario.words import Duration, yaml_key
 
 Tone = Literal["good", "bad", "warn", "info", "mute"]
@@ -139,6 +140,8 @@ _TABLE: Final[dict[type, tuple[str, int, Tone]]] = {
 
 def tag_of(event: Any) -> str:
     """Return the phrase under which the event travels and under which scenarios name it."""
+    if isinstance(event, Other):
+        return event.name
     tag = event.__struct_config__.tag
     return str(tag) if tag is not None else type(event).__name__
 
@@ -155,7 +158,8 @@ def masked(value: Any) -> Any:
 
 def _plain(event: Any) -> str:
     """Describe an event without a phrase of its own: its tag and its fields that are set."""
-    fields = {k: v for k, v in masked(event).items() if v not in ("", None, (), [])}
+    told = event.fields if isinstance(event, Other) else masked(event)
+    fields = {k: v for k, v in told.items() if v not in ("", None, (), [])}
     if isinstance(event, Action):
         fields = {k: v for k, v in fields.items() if k != "customer" or v != 1}
     shown = ", ".join(f"{yaml_key(k)}: {_value(v)}" for k, v in fields.items())
@@ -173,7 +177,8 @@ def phrase(event: Any) -> Phrase:
     """Say what an event is to a person. Never fails: unknown events read as their tag and masked fields."""
     special = _SPECIAL.get(type(event))
     if special is not None:
-        return special(event)
+        said: Phrase = special(event)
+        return said
     row = _TABLE.get(type(event))
     if row is not None:
         text = row[0].format(e=event).rstrip().removesuffix(":").rstrip()

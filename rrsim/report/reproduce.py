@@ -1,4 +1,3 @@
-
 """The commands that repeat a run: the last lines of every report."""
 
 from __future__ import annotations

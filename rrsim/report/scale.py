@@ -8,12 +8,12 @@ are drawn as a break with the true duration written in it.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-import itertools
 
 STRAIGHT_S: Final = 4.0
 """Gaps up to this long keep their proportion."""

@@ -338,11 +338,12 @@ def windows_of(entries: Iterable[Entry]) -> tuple[Window, ...]:
 def around(history: History, entry: int, before: int = 14, after: int = 6) -> tuple[Line, ...]:
     """Return the lines around a violation: the entry, what led to it by cause, and its neighbours that matter.
 
-    ``entry`` -1 means the end of the history.
+    ``entry`` -1 means the end of the scenario's own part, before the harness winds down.
     """
     if not history.entries:
         return ()
-    centre = entry if 0 <= entry < len(history.entries) else len(history.entries) - 1
+    last = (n for n, (_, _, event, _) in enumerate(history.entries) if isinstance(event, seen.Healed))
+    centre = entry if 0 <= entry < len(history.entries) else next(last, len(history.entries) - 1)
     wanted = {centre}
     cause = history.entries[centre][3]
     while cause >= 0 and len(wanted) < 6:

@@ -35,6 +35,7 @@ MOMENT_KEYS: Final = tuple(field.encode_name for field in msgspec.structs.fields
 _MOMENT_KEYS: Final = frozenset(MOMENT_KEYS)
 _TOGETHER: Final = Moment()
 _MAX_NAME: Final = 200
+_CONNECTED: Final = frozenset({"given", "steps", "expect"})
 
 T = TypeVar("T")
 
@@ -86,8 +87,9 @@ class Assembler:
             meta=_meta(data, troubles),
         )
         # A part that could not be read stands empty here: what follows from that would only confuse.
-        broken = {trouble.at[:1] for trouble in troubles}
-        troubles += [t for t in check(scenario) if t.at[:1] not in broken]
+        broken = {trouble.at[0] for trouble in troubles if trouble.at}
+        connected = _CONNECTED if broken & _CONNECTED else frozenset()
+        troubles += [t for t in check(scenario) if t.at[0] not in broken | connected]
         if troubles:
             raise TroubleFound(troubles)
         return scenario

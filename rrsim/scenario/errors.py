@@ -72,7 +72,7 @@ def closest(word: str, choices: Iterable[str]) -> str:
 
     Case, underscores and hyphens count as small differences, because they are the common slips.
     """
-    import difflib  # noqa: PLC0415  # only needed once something is wrong; loading good files must not pay for it
+    import difflib  # only needed once something is wrong; loading good files must not pay for it
 
     by_plain: dict[str, str] = {}
     for choice in choices:

@@ -157,7 +157,7 @@ def _product_rows(matrix: dict[str, Any], at: Place) -> list[_Row]:
         troubles.append(_too_many(count, at))
     if troubles:
         raise TroubleFound(troubles)
-    exceptions = _Exceptions(matrix.get("except", []), parameters, (*at, "except"))
+    exceptions = _Exceptions(matrix.get("except"), parameters, (*at, "except"))
     rows = []
     for chosen in itertools.product(*parameters.values()):
         values = dict(zip(parameters, chosen, strict=True))
@@ -208,16 +208,11 @@ class _Exceptions:
     def __init__(self, entries: Any, parameters: dict[str, list[Any]], at: Place) -> None:
         self.at = at
         troubles: list[Trouble] = []
-        if not isinstance(entries, list) or (not entries and "except" in parameters):
-            raise TroubleFound(
-                [
-                    Trouble(
-                        at,
-                        f"expected a list of combinations, saw {shown(entries)}",
-                        "except: [{fault: pc crashes, phase: loading}]",
-                    )
-                ]
-            )
+        if entries is None:  # left out: nothing is excepted
+            entries = []
+        elif not isinstance(entries, list) or not entries:
+            message = f"expected a list of combinations, saw {shown(entries)}"
+            raise TroubleFound([Trouble(at, message, "except: [{fault: pc crashes, phase: loading}]")])
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict) or not entry:
                 troubles.append(

@@ -241,7 +241,7 @@ _TAKES_TIME: Final[dict[type[do.Action], tuple[str, ...]]] = {
 
 
 def _action(action: do.AnyAction, given: Given, at: Place) -> Iterator[Trouble]:
-    if not 1 <= action.customer <= given.customers:
+    if not 1 <= action.customer <= max(1, given.customers):
         how_many = "is 1 customer" if given.customers == 1 else f"are {given.customers} customers"
         yield Trouble(
             (*at, "customer"),

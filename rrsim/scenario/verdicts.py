@@ -42,9 +42,9 @@ class Restart:
     """A restart while its verdict is being made."""
 
     __slots__ = (
-        "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_us", "elevated",
-        "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us", "other_user",
-        "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "verdict",
+        "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_at", "decided_us",
+        "elevated", "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us",
+        "other_user", "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +66,7 @@ class Restart:
         self.cause = ""
         self.verdict: VerdictName | None = None
         self.reason = ""
-        self.decided_us = -1
+        self.decided_at = self.decided_us = -1
         self.resumed_at = -1
         self.offline_us = -1
         """When the window ran out under a profile whose expiry is not final."""
@@ -226,12 +226,12 @@ class Verdicts:
         """A new session begins on this PC."""
         self.pc(self.tracker.track(record.session).customer).joined(at)
 
-    def offline(self, _at: int, t_us: int, _source: str, record: r.WindowOffline) -> None:
+    def offline(self, at: int, t_us: int, _source: str, record: r.WindowOffline) -> None:
         """The window ran out, but the profile lets a late agent back in (EX-05): expired, until it comes."""
         restart = self._open.get(record.session)
         if restart is not None and restart.number == record.restart:
             verdict, reason = self._why_away(restart)
-            restart.offline_us = t_us
+            restart.offline_us, restart.decided_at = t_us, at
             restart.decide(verdict, t_us, reason)
 
     def resumed(self, at: int, t_us: int, _source: str, record: r.EndpointResumed) -> None:
@@ -284,7 +284,7 @@ class Verdicts:
     # --- ends of a session --------------------------------------------------------------------------------------
 
     def over(
-        self, _at: int, t_us: int, _source: str, record: r.SessionExpired | r.SessionLost | r.SessionEnded
+        self, at: int, t_us: int, _source: str, record: r.SessionExpired | r.SessionLost | r.SessionEnded
     ) -> None:
         """The session is over: whatever was still open is decided now."""
         self._back.pop(record.session, None)
@@ -292,10 +292,13 @@ class Verdicts:
         if foreign is not None:
             may = self.tracker.track(record.session).account.foreign_resumes
             expired = may and type(record) is r.SessionExpired
+            foreign.decided_at = at
             foreign.decide("expired" if expired else "lost", t_us, f"a restart nobody ordered: {foreign.cause}")
         ordered = self._open.pop(record.session, None)
         if ordered is None:
             return
+        if ordered.verdict is None:
+            ordered.decided_at = at
         if type(record) is r.SessionEnded and record.by == "representative":
             ordered.decide("cancelled", t_us, f"the representative ended the session: {record.reason}")
             return
@@ -325,7 +328,7 @@ class Verdicts:
             return "lost", "the agent process died without a new boot"
         if pc.tampered_at > restart.ordered_at >= 0:
             return "lost", pc.tampered
-        return "expired", f"the window ran out while {pc.situation()}"
+        return "expired", ""
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -337,7 +340,7 @@ class Verdicts:
         out = []
         for restart in self.restarts:
             number = counts[restart.customer] = counts.get(restart.customer, 0) + 1
-            out.append(_result(restart, number, _name(restart, entries), complete, missing))
+            out.append(_result(restart, number, entries, complete, missing))
         return tuple(out)
 
 
@@ -357,7 +360,7 @@ def _name(restart: Restart, entries: list[Entry]) -> str:
 
 
 def _result(
-    restart: Restart, number: int, name: str, complete: bool, missing: tuple[str, ...]
+    restart: Restart, number: int, entries: list[Entry], complete: bool, missing: tuple[str, ...]
 ) -> RestartResult:
     verdict: VerdictName = restart.verdict or "unknown"
     reason = restart.reason
@@ -371,6 +374,8 @@ def _result(
         losses = restart.losses
         if losses:
             verdict, reason = "degraded", ", ".join(losses)
+    elif verdict == "expired":
+        reason = f"the window ran out while {w.situation(entries, f'pc-{restart.customer}', restart.decided_at)}"
     if missing and (restart.kind == "foreign" or restart.ordered_at >= 0):
         verdict, losses, reason = "unknown", (), f"no witness: {', '.join(missing)} is missing from the history"
     return RestartResult(
@@ -379,7 +384,7 @@ def _result(
         session=restart.session,
         kind=restart.kind,
         verdict=verdict,
-        name=name,
+        name=_name(restart, entries),
         losses=losses,
         reason=reason,
         cause=restart.cause,

@@ -9,27 +9,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rrsim.machine import observations as seen
+from rrsim.scenario.history import Entry
 
 _WITHDRAWS: Final = frozenset({"record erased", "record saved", "ticket saved"})
 """Later writes that withdraw a recorded intent (rule 3)."""
 _NO_WAY_BACK: Final = ("agent", "ticket", "record", "identity")
 _DESTROYED: Final = ("delet", "damag", "remov", "lost", "forg", "chang", "corrupt", "unreadable")
-_DOING: Final = {
-    "off": "the PC was off", "firmware": "the PC was in its firmware", "bios password": "the BIOS password was awaited",
-    "bitlocker": "the BitLocker secret was awaited", "recovery": "the PC was in Windows recovery",
-    "loading": "Windows was loading", "updating": "Windows was working on updates",
-    "services": "Windows was starting its services", "welcome": "nobody was signed in", "shell": "the logon went on",
-    "shutdown asked": "Windows was still asked to shut down", "shutting down": "Windows was shutting down",
-    "asleep": "the PC was asleep",
-}  # fmt: skip
-
 
 class PcWitness:
     """Everything seen of one PC that a verdict may turn on."""
 
     __slots__ = (
         "boot", "boot_at", "boot_cause", "boot_safe", "boot_us", "cancel_at", "customer", "desktop", "died_at",
-        "down_at", "elevated", "ending_at", "intent", "joined_at", "leave_at", "link", "pending", "phase",
+        "down_at", "elevated", "ending_at", "intent", "joined_at", "leave_at", "pending",
         "requested_at", "right_user", "stopped_at", "stopped_by", "tampered", "tampered_at",
     )  # fmt: skip
 
@@ -62,8 +54,6 @@ class PcWitness:
         self.stopped_by = ""
         self.tampered_at = -1
         self.tampered = ""
-        self.phase = ""
-        self.link = ""
 
     def joined(self, at: int) -> None:
         """The agent is in a new session: nothing of an earlier one reaches into it."""
@@ -73,13 +63,6 @@ class PcWitness:
     def rejoined(self) -> None:
         """The agent is in its session again: the intent is spent and covers no further boot (rule 3)."""
         self.intent = False
-
-    def situation(self) -> str:
-        """Say in a few words what keeps the PC away right now."""
-        doing = _DOING.get(self.phase, "")
-        if doing:
-            return doing
-        return f"its connection was down ({self.link})" if self.link else "the PC was running"
 
 
 def _boot(pc: PcWitness, at: int, t_us: int, event: seen.BootBegan) -> None:
@@ -145,12 +128,28 @@ def _tampered(pc: PcWitness, at: int, _t: int, event: seen.MachineTampered) -> N
         pc.tampered_at, pc.tampered = at, event.what
 
 
-def _phase(pc: PcWitness, _at: int, _t: int, event: seen.PhaseBegan) -> None:
-    pc.phase = event.phase
+_DOING: Final = {
+    "off": "the PC was off", "firmware": "the PC was in its firmware", "bios password": "the BIOS password was awaited",
+    "bitlocker": "the BitLocker secret was awaited", "recovery": "the PC was in Windows recovery",
+    "loading": "Windows was loading", "updating": "Windows was working on updates",
+    "services": "Windows was starting its services", "welcome": "nobody was signed in", "shell": "the logon went on",
+    "shutdown asked": "Windows was still asked to shut down", "shutting down": "Windows was shutting down",
+    "asleep": "the PC was asleep",
+}  # fmt: skip
 
 
-def _link(pc: PcWitness, _at: int, _t: int, event: seen.LinkChanged) -> None:
-    pc.link = "" if event.up else event.reason or event.kind
+def situation(entries: list[Entry], source: str, until: int) -> str:
+    """Say in a few words what kept a PC away before history index ``until``: its phase, or its connection."""
+    link = ""
+    for at in range(until - 1, -1, -1):
+        event = entries[at][2]
+        kind = type(event)
+        if kind is seen.PhaseBegan and entries[at][1] == source:
+            doing = _DOING.get(event.phase, "")
+            return doing or link or "the PC was running"
+        if kind is seen.LinkChanged and not link and entries[at][1].rpartition("-")[2] == source.rpartition("-")[2]:
+            link = "its connection was up" if event.up else f"its connection was down ({event.reason or event.kind})"
+    return link or "the PC was away"
 
 
 HANDLERS: Final[dict[type[Any], Callable[[PcWitness, int, int, Any], None]]] = {
@@ -165,7 +164,5 @@ HANDLERS: Final[dict[type[Any], Callable[[PcWitness, int, int, Any], None]]] = {
     seen.SessionEnds: _ending,
     seen.RestartStopped: _taken_back,
     seen.MachineTampered: _tampered,
-    seen.PhaseBegan: _phase,
-    seen.LinkChanged: _link,
 }
 """Observation type -> what it adds to the memory of the PC it was seen on."""

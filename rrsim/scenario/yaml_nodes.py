@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import yaml
 
@@ -43,7 +43,7 @@ SLOW_PARSER: Final = (
 class _Loader(_BASE):  # type: ignore[misc]  # chosen at run time
     """The safe loader without YAML 1.1's guessing of types: every plain scalar arrives as a string."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # PyYAML's own class attribute
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
 _PLAIN_TAGS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
@@ -303,6 +303,7 @@ def _short_tag(tag: str) -> str:
 
 _YAML_HINTS: Final = (
     ("mapping values are not allowed", "text that contains ': ' needs quotes; or the indentation is off by a space"),
+    ("tab character", "indent with spaces, not tabs"),
     ("cannot start any token", "indent with spaces, not tabs; quote text that starts with @, ` or %"),
     ("did not find expected key", "check indentation and quotes on this line and the one above"),
     ("did not find expected ',' or", "close the bracket, or quote text that contains [ ] { } or ,"),
@@ -327,9 +328,12 @@ def _yaml_problem(path: str, text: str, error: yaml.YAMLError) -> ScenarioProble
     else:
         offset = getattr(error, "position", 0) or 0
         line, column = text.count("\n", 0, offset) + 1, 1
+    line = max(1, min(line, len(text.splitlines())))  # the parser counts a line beyond the end
     parts = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
     said = ", ".join(str(p) for p in parts if p) or str(error).split("\n")[0]
-    hint = next(
-        (h for words, h in _YAML_HINTS if words in said), "check indentation, quotes and brackets near this line"
-    )
+    if "flow" in said and "${" in "".join(text.splitlines()[line - 1 : line]):
+        hint = 'inside { } and [ ] a parameter needs quotes: "${name}"'
+    else:
+        usual = "check indentation, quotes and brackets near this line"
+        hint = next((h for words, h in _YAML_HINTS if words in said), usual)
     return ScenarioProblem(path, line, "", f"expected YAML, saw a mistake in it: {said}", hint, column)

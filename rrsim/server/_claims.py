@@ -86,8 +86,7 @@ def _join(turn: Turn, claimed: Claimed, claim: msg.Join) -> None:
         again = bool(d.endpoint.machine)
         key, key_seal, ticket, standby_seal = _keys(turn, claimed)
         if again:
-            turn.write(rec.EndpointReconnected(d.session, key_seal, standby_seal=standby_seal))
-            turn.cancel(WINDOW)
+            _let_in_again(turn, key_seal, standby_seal)
         else:
             turn.write(rec.EndpointJoined(
                 d.session, claimed.machine, claimed.platform, claimed.mode, claim.boot, key_seal,
@@ -177,14 +176,22 @@ def _clear_the_way(turn: Turn, number: int) -> None:
 def _resume_again(turn: Turn, claimed: Claimed) -> None:
     """The answer to this very claim was lost: give it again, with a new key."""
     key, key_seal, ticket, standby_seal = _keys(turn, claimed)
-    turn.write(rec.EndpointReconnected(turn.d.session, key_seal, standby_seal=standby_seal))
-    turn.cancel(WINDOW)
+    _let_in_again(turn, key_seal, standby_seal)
     _welcome_back(turn, claimed, key, ticket)
     ask = turn.d.sharing_ask
     if ask:
         turn.to_agent(msg.Ask(ask, "sharing", turn.d.account.prompt_timeout_us))
     else:
         _sharing.offer(turn, "resumed")
+
+
+def _let_in_again(turn: Turn, key_seal: str, standby_seal: str) -> None:
+    """Whoever did not hear that it was let in heard of no order either: one that stands is undone."""
+    d = turn.d
+    turn.write(rec.EndpointReconnected(d.session, key_seal, standby_seal=standby_seal))
+    if turn.state.ordered:
+        turn.close_restart(rec.RestartUndone(d.session, d.restart.number, "the agent never heard of it"), "refused")
+    turn.cancel(WINDOW)
 
 
 def _welcome_back(turn: Turn, claimed: Claimed, key: str, ticket: str, order: int = 0) -> None:
@@ -206,6 +213,9 @@ def _reconnect(turn: Turn, claimed: Claimed, claim: msg.Reconnect) -> None:
     if turn.d.endpoint.present:
         turn.lose_endpoint(REPLACED, hang_up=True)
     d, ordered = turn.d, turn.state.ordered
+    if ordered and claim.restarting and not d.restart.window:
+        # Back from offline (EX-05): the window has passed, so the limit bounds the order again (I9).
+        turn.set_timer(LIMIT, d.account.restart_limit_us)
     turn.write(rec.EndpointReconnected(d.session, d.endpoint.key_seal, claim.restarting))
     if ordered and not claim.restarting:
         reason = "the old boot is back and no restart is under way"

@@ -124,7 +124,7 @@ class SessionState(_Part, frozen=True):
     conn: int = NO_CONN
     """The joined endpoint's connection."""
     heard: bool = False
-    """Something was said on it since it was joined."""
+    """Something was said since the endpoint was last let in; outlives the connection."""
 
     @property
     def name(self) -> StateName:
@@ -175,7 +175,19 @@ def apply(state: SessionState, record: rec.AnyRecord) -> SessionState:
         raise CorruptJournal(
             f"expected a record of session {d.session!r}, got one of {record.session!r}; replay one whole journal"
         )
-    return _with(state, durable=_CHANGES[type(record)](d, record))
+    d = _CHANGES[type(record)](d, record)
+    if d.endpoint.unheard and _is_the_endpoints_word(record):
+        d = _with(d, endpoint=_with(d.endpoint, unheard=False))
+    return _with(state, durable=d)
+
+
+def _is_the_endpoints_word(record: rec.AnyRecord) -> bool:
+    """Whether the record could not have been written if the endpoint had not got its answer."""
+    if isinstance(record, rec.ChatLine):
+        return record.line > 0
+    if isinstance(record, rec.CustomerAnswered):
+        return record.human
+    return isinstance(record, rec.HelperSeen | rec.OrderArmed)
 
 
 def _ended(life: Life) -> Callable[[Durable, Any], Durable]:

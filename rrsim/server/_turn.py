@@ -108,7 +108,7 @@ class Turn:
         self.write(rec.EndpointLost(self.d.session, reason))
         if self.state.ordered and not running:
             self.note_window("disconnect")
-        self.state = msgspec.structs.replace(self.state, conn=NO_CONN, heard=False)
+        self.state = msgspec.structs.replace(self.state, conn=NO_CONN)
         self.cancel(SILENCE)
 
     def open_window(self, reason: WindowReason) -> None:

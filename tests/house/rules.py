@@ -14,7 +14,7 @@ from pathlib import Path
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_FILE_BYTES = 200_000
-MIN_REASON_CHARACTERS = 8
+MIN_REASON_CHARACTERS = 6
 
 NOT_OURS = {
     ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,24 @@ def test_rule(rule: Callable[[Path], list[str]]) -> None:
     """Each rule of the house holds for the whole tree."""
     found = rule(ROOT)
     assert not found, f"{rule.__doc__}\n" + "\n".join(found)
+
+
+def commands_named(text: str) -> set[str]:
+    """The commands of ``rrsim`` that a document names in its code."""
+    return set(re.findall(r"(?:^ {4,}|`)(?:\.venv/bin/)?rrsim ([a-z]+)", text, re.MULTILINE))
+
+
+def test_commands_named_in_documents_exist() -> None:
+    """Every ``rrsim …`` in a document is a command of the program."""
+    known = subprocess.run(
+        [sys.executable, "-m", "rrsim", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    named = {name: page.name for page in pages for name in commands_named(page.read_text(encoding="utf-8"))}
+    assert {"run", "show"} <= set(named), "the README no longer shows how to run a scenario"
+    wrong = {name: page for name, page in named.items() if not re.search(rf"^  {name}\b", known, re.MULTILINE)}
+    assert not wrong, f"no such command of rrsim: {wrong}"
+    assert commands_named("    .venv/bin/rrsim brew\n") == {"brew"}
 
 
 def imported_by(code: str) -> set[str]:

@@ -48,7 +48,7 @@ def struct_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 
 ANY_MESSAGE = st.one_of(
-    st.tuples(st.just(kind), struct_of(one)) for kind, union in UNIONS.items() for one in union.__args__
+    [st.tuples(st.just(kind), struct_of(one)) for kind, union in UNIONS.items() for one in union.__args__]
 )
 
 
@@ -59,13 +59,19 @@ def test_what_is_sent_arrives(pair: tuple[codec.Kind, msg.Message]) -> None:
     assert decode(encode(message), kind) == message
 
 
-@given(st.binary(max_size=300), st.sampled_from(list(UNIONS)))
-@settings(max_examples=300, deadline=None)
-def test_any_bytes_give_a_message_or_a_named_error(data: bytes, kind: codec.Kind) -> None:
+def complaint(data: bytes, kind: codec.Kind) -> str:
+    """What the codec says about ``data``; ``$`` for a good message. Any other error is the codec's own fault."""
     try:
         decode(data, kind)
     except codec.CodecError as error:
-        assert "$" in str(error)
+        return str(error)
+    return "$"
+
+
+@given(st.binary(max_size=300), st.sampled_from(list(UNIONS)))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_give_a_message_or_a_named_error(data: bytes, kind: codec.Kind) -> None:
+    assert "$" in complaint(data, kind)
 
 
 @given(ANY_MESSAGE, st.data())
@@ -77,10 +83,7 @@ def test_damaged_messages_give_a_message_or_a_named_error(
     good = encode(message)
     at = data.draw(st.integers(0, len(good)))
     bad = good[:at] + data.draw(st.binary(max_size=3)) + good[at + data.draw(st.integers(0, 3)) :]
-    try:
-        decode(bad, kind)
-    except codec.CodecError as error:
-        assert "$" in str(error)
+    assert "$" in complaint(bad, kind)
 
 
 CANARY = "canary0123456789"
@@ -103,7 +106,11 @@ CANARY = "canary0123456789"
             "agent",
             "unknown word at $.platform",
         ),
-        (b'{"type":"joined","session":"s","live_key":"k","settings":{"phone_mode":3}}', "server", "$.settings.phone_mode"),
+        (
+            b'{"type":"joined","session":"s","live_key":"k","settings":{"phone_mode":3}}',
+            "server",
+            "wrong type or value at $.settings.phone_mode",
+        ),
         (b'{"type":"armed","order":-1}', "agent", "at $.order"),
         (b'{"type":"armed","order":9007199254740992}', "agent", "at $.order"),
         (b'{"type":"take"}', "agent", "unknown message type"),

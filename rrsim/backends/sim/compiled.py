@@ -18,6 +18,7 @@ from rrsim.protocol.records import AnyRecord
 from rrsim.protocol.settings import Account, profile
 from rrsim.scenario import director
 from rrsim.scenario.model import Given, Scenario
+from rrsim.scenario.words import Duration
 from rrsim.server import core as server_core
 
 
@@ -92,12 +93,12 @@ class Compiled:
 
 def account_of(given: Given) -> Account:
     """Return the account's settings: the named profile with the scenario's own changes."""
-    changes = {
-        field: value for field in given.account.__struct_fields__ if (value := getattr(given.account, field)) is not None
-    }
-    plain = {field: int(value) if isinstance(value, int) and not isinstance(value, bool) else value
-             for field, value in changes.items()}  # fmt: skip
-    return msgspec.structs.replace(profile(given.profile), **plain)
+    changes = {}
+    for field in given.account.__struct_fields__:
+        value = getattr(given.account, field)
+        if value is not None:
+            changes[field] = int(value) if isinstance(value, Duration) else value
+    return msgspec.structs.replace(profile(given.profile), **changes)
 
 
 def compile_scenario(scenario: Scenario, parts: Parts = REAL) -> Compiled:

@@ -52,7 +52,7 @@ class Kernel:
         self._ready.appendleft((work, a, b, self.cause))
 
     def timer(self, due_us: int, work: Work, a: Any, b: Any) -> Timer:
-        """Run ``work(a, b)`` at ``due_us``, before other work due at the same instant. Returns what :meth:`cancel` takes."""
+        """Run ``work(a, b)`` at ``due_us``, before other work due then. Returns what :meth:`cancel` takes."""
         self._sequence = sequence = self._sequence + 1
         entry: Timer = [due_us << 1, sequence, work, a, b, self.cause]
         heappush(self._heap, entry)

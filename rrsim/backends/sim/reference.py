@@ -1,4 +1,4 @@
-"""The three reference scenarios that speed is measured on (``rrsim bench``). Fixed: changing one changes the figures."""
+"""The three reference scenarios that speed is measured on (``rrsim bench``). Fixed: changing one changes figures."""
 
 from __future__ import annotations
 

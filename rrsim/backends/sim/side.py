@@ -17,7 +17,7 @@ CONN_NUMBERS = 64
 class Link:
     """One established connection between an endpoint and the session server."""
 
-    __slots__ = ("at_agent", "at_server", "conn", "desk", "session", "side", "stranger", "server_number")
+    __slots__ = ("at_agent", "at_server", "conn", "desk", "server_number", "session", "side", "stranger")
 
     def __init__(self, side: Side, conn: int, desk: Any, stranger: Any = None) -> None:
         self.side = side
@@ -56,9 +56,9 @@ class Side:
 
     __slots__ = (
         "agent", "agent_source", "agent_timers", "alive", "asked_ticket", "conn", "customer_source", "down_free_us",
-        "draws", "generation", "held_down", "held_up", "last_conn", "link", "links", "machine", "net", "net_source", "net_timers", "number",
-        "pc", "pc_source", "pc_timers", "person", "person_timers", "phase", "probing", "session", "session_count",
-        "strangers", "up_free_us", "wire_source",
+        "draws", "generation", "held_down", "held_up", "last_conn", "link", "links", "machine", "net", "net_source",
+        "net_timers", "number", "pc", "pc_source", "pc_timers", "person", "person_timers", "phase", "probing",
+        "session", "session_count", "strangers", "up_free_us", "wire_source",
     )  # fmt: skip
 
     def __init__(self, number: int, draws: Draws, pc: Node, net: Node, person: Node) -> None:

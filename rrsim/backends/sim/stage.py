@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rrsim.agent import host
 from rrsim.backends.sim import parts
-from rrsim.backends.sim.people import stranger
 from rrsim.backends.sim.pc import NotPossible, inventory
 from rrsim.backends.sim.people import customer as people_customer
 from rrsim.backends.sim.people import rep as people_rep
+from rrsim.backends.sim.people import stranger
 from rrsim.backends.sim.side import Link, SessionSide, Side
 from rrsim.machine import observations as seen
 from rrsim.protocol import messages, records
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 PREPARE_LIMIT_US: Final = 600_000_000
 """A session that is not as ``given`` says by then means that the harness, not the product, is at fault."""
+
+DECIDE_NOTHING: Final = frozenset({
+    records.ChatLine, records.ClaimRejected, records.CustomerAsked, records.CustomerAnswered, records.HelperSeen,
+    records.OrderArmed, records.SharingChanged,
+})  # fmt: skip
+"""Records after which exactly as much is decided as before."""
 
 KILLS_AT_ONCE: Final = (actions.AgentDies, actions.PowerCut, actions.PcCrashes)
 """Faults that end the agent's process between two of its effects."""
@@ -130,7 +136,8 @@ class Stage:
             session.over = True
         if not self.prepared:
             self._check_prepared()
-        self.check_decided()
+        if kind not in DECIDE_NOTHING:
+            self.check_decided()
 
     def _joined(self, session: SessionSide) -> None:
         given = self.compiled.scenario.given
@@ -147,9 +154,10 @@ class Stage:
             track = self.tracker.sessions.get(session.id) if session is not None else None
             if track is None or not track.joined:
                 return
-            if given.session == "active" and given.rep.takes_session:
-                if not track.taken or (given.rep.shares_screen and not track.sharing and given.kind == "standard"):
-                    return
+            if given.session != "active" or not given.rep.takes_session:
+                continue
+            if not track.taken or (given.rep.shares_screen and not track.sharing and given.kind == "standard"):
+                return
         self.prepared = True
         self.kernel.soon(self._begin, None, None)
 

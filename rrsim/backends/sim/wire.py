@@ -85,17 +85,13 @@ class Wire:
     def _up(self, side: Side, link: Link, message: Any) -> None:
         kernel = self.kernel
         due = kernel.now_us + side.draws.draw(latency_draw(side.net.state))
-        if due < side.up_free_us:
-            due = side.up_free_us
-        side.up_free_us = due
+        side.up_free_us = due = max(due, side.up_free_us)
         kernel.at(due, self._arrives_at_server, link, message)
 
     def _down(self, side: Side, link: Link, message: Any) -> None:
         kernel = self.kernel
         due = kernel.now_us + side.draws.draw(latency_draw(side.net.state))
-        if due < side.down_free_us:
-            due = side.down_free_us
-        side.down_free_us = due
+        side.down_free_us = due = max(due, side.down_free_us)
         kernel.at(due, self._arrives_at_agent, link, message)
 
     def _arrives_at_agent(self, link: Link, message: Any) -> None:
@@ -126,9 +122,9 @@ class Wire:
             self._release(side)
 
     def _tell_agent(self, side: Side, event: Any) -> None:
-        self.kernel.soon(self._agent_if_same, side, (side.generation, event))
+        self.kernel.soon(self.agent_if_same, side, (side.generation, event))
 
-    _agent_if_same: Any
+    agent_if_same: Any
 
     @staticmethod
     def _jitter(side: Side) -> int:

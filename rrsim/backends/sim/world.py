@@ -19,7 +19,7 @@ from rrsim.backends.sim import parts
 from rrsim.backends.sim.compiled import Compiled
 from rrsim.backends.sim.draws import Draws
 from rrsim.backends.sim.kernel import Kernel
-from rrsim.backends.sim.memo import Memo, Node
+from rrsim.backends.sim.memo import Node
 from rrsim.backends.sim.side import CONN_NUMBERS, SessionSide, Side
 from rrsim.backends.sim.stage import Stage
 from rrsim.backends.sim.wire import Wire
@@ -87,7 +87,9 @@ class World(Wire, Stage):
 
     # --- part timers --------------------------------------------------------------------------------------------
 
-    def _after(self, side: Side, effect: parts.After, timers: dict[str, Any], deliver: Callable[[Any, Any], None]) -> None:
+    def _after(
+        self, side: Side, effect: parts.After, timers: dict[str, Any], deliver: Callable[[Any, Any], None]
+    ) -> None:
         old = timers.get(effect.name)
         if old is not None:
             old[2] = None
@@ -115,7 +117,7 @@ class World(Wire, Stage):
             if kind is parts.Saw:
                 self.saw(side, side.pc_source, effect.what)
             elif kind is parts.TellAgent:
-                self.kernel.soon(self._agent_if_same, side, (side.generation, effect.what))
+                self.kernel.soon(self.agent_if_same, side, (side.generation, effect.what))
             elif kind is parts.After:
                 self._after(side, effect, side.pc_timers, self.pc_hears)
             elif kind is parts.Forget:
@@ -149,7 +151,7 @@ class World(Wire, Stage):
         side.alive = True
         side.generation += 1
         side.agent = self.compiled.agent_node
-        self.kernel.soon(self._agent_if_same, side, (side.generation, started))
+        self.kernel.soon(self.agent_if_same, side, (side.generation, started))
 
     def kill_agent(self, side: Side) -> None:
         """End the agent process now: its timers are void, its connection breaks, later effects do not happen."""
@@ -164,7 +166,7 @@ class World(Wire, Stage):
         if side.conn:
             self.leave_connection(side, polite=False)
 
-    def _agent_if_same(self, side: Side, what: tuple[int, Any]) -> None:
+    def agent_if_same(self, side: Side, what: tuple[int, Any]) -> None:
         if what[0] == side.generation:
             self.agent_hears(side, what[1])
 
@@ -198,16 +200,16 @@ class World(Wire, Stage):
                 return
             _AGENT_EFFECTS[type(effect)](self, side, effect)
 
-    def _agent_send(self, side: Side, effect: host.Send) -> None:
+    def agent_sends(self, side: Side, effect: host.Send) -> None:
         self.send_up(side, effect.message)
 
-    def _agent_request(self, side: Side, effect: host.Request) -> None:
+    def agent_requests(self, side: Side, effect: host.Request) -> None:
         self.kernel.soon(self.pc_hears, side, parts.HostAsked(effect.op, effect.what))
 
-    def _agent_ui(self, side: Side, effect: Any) -> None:
+    def agent_shows(self, side: Side, effect: Any) -> None:
         self.kernel.soon(self.pc_hears, side, parts.UiAsked(effect))
 
-    def _agent_set_timer(self, side: Side, effect: SetTimer) -> None:
+    def agent_sets_timer(self, side: Side, effect: SetTimer) -> None:
         timers = side.agent_timers
         old = timers.get(effect.name)
         if old is not None:
@@ -217,22 +219,22 @@ class World(Wire, Stage):
             kernel.now_us + effect.after_us, self._agent_timer, side, fired(effect.name)
         )
 
-    def _agent_cancel_timer(self, side: Side, effect: CancelTimer) -> None:
+    def agent_cancels_timer(self, side: Side, effect: CancelTimer) -> None:
         old = side.agent_timers.pop(effect.name, None)
         if old is not None:
             old[2] = None
 
-    def _agent_connect(self, side: Side, effect: host.Connect) -> None:
+    def agent_connects(self, side: Side, _: host.Connect) -> None:
         if side.conn:
             self.leave_connection(side, polite=True)
         side.conn = side.last_conn = side.last_conn % CONN_NUMBERS + 1
         self.kernel.soon(self.net_hears, side, parts.NetConnect(side.conn))
 
-    def _agent_disconnect(self, side: Side, effect: host.Disconnect) -> None:
+    def agent_disconnects(self, side: Side, _: host.Disconnect) -> None:
         if side.conn:
             self.leave_connection(side, polite=True)
 
-    def _agent_exit(self, side: Side, effect: host.Exit) -> None:
+    def agent_exits(self, side: Side, effect: host.Exit) -> None:
         if side.conn:
             self.leave_connection(side, polite=True)
         side.alive = False
@@ -243,7 +245,7 @@ class World(Wire, Stage):
         side.agent_timers.clear()
         self.kernel.soon(self.pc_hears, side, parts.AgentEnded(effect.reason))
 
-    def _agent_note(self, side: Side, effect: host.Note) -> None:
+    def agent_notes(self, side: Side, effect: host.Note) -> None:
         self.note(side.agent_source, effect, side.number)
 
     # --- the network --------------------------------------------------------------------------------------------
@@ -264,7 +266,7 @@ class World(Wire, Stage):
             elif kind is parts.Forget:
                 self._forget(effect, side.net_timers)
             elif kind is parts.TellAgent:
-                self.kernel.soon(self._agent_if_same, side, (side.generation, effect.what))
+                self.kernel.soon(self.agent_if_same, side, (side.generation, effect.what))
             else:
                 self.network_did(side, effect)
 
@@ -298,21 +300,21 @@ class World(Wire, Stage):
 
 
 _AGENT_EFFECTS: Final[dict[type, Callable[[World, Side, Any], None]]] = {
-    host.Send: World._agent_send,
-    host.Request: World._agent_request,
-    SetTimer: World._agent_set_timer,
-    CancelTimer: World._agent_cancel_timer,
-    host.Connect: World._agent_connect,
-    host.Disconnect: World._agent_disconnect,
-    host.Exit: World._agent_exit,
-    host.Note: World._agent_note,
-    **{
-        kind: World._agent_ui
-        for kind in (
+    host.Send: World.agent_sends,
+    host.Request: World.agent_requests,
+    SetTimer: World.agent_sets_timer,
+    CancelTimer: World.agent_cancels_timer,
+    host.Connect: World.agent_connects,
+    host.Disconnect: World.agent_disconnects,
+    host.Exit: World.agent_exits,
+    host.Note: World.agent_notes,
+    **dict.fromkeys(
+        (
             host.OpenChat, host.CloseChat, host.ShowPrompt, host.HidePrompt, host.ShowCancel, host.HideCancel,
             host.ShowChat, host.Tell, host.Capture,
-        )
-    },
+        ),
+        World.agent_shows,
+    ),
 }  # fmt: skip
 
-__all__ = ["Memo", "World", "fired"]
+__all__ = ["World", "fired"]

@@ -91,7 +91,7 @@ def run(
             continue
         hearing, judged, tracked = wanted
         for index, hear in hearing:
-            if index in broken:
+            if broken and index in broken:
                 continue
             try:
                 hear(alive[index], at, t_us, source, event)

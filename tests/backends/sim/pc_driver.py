@@ -6,7 +6,7 @@ from typing import Any
 
 from rrsim.agent import host
 from rrsim.backends.sim import parts
-from rrsim.backends.sim.pc import PcInput, PcState, initial, step
+from rrsim.backends.sim.pc import PcInput, initial, step
 from rrsim.protocol.messages import AgentMode, AgentSettings, Platform
 from rrsim.scenario.model import PcSetup
 
@@ -21,7 +21,7 @@ class Pc:
     """A PC under test. ``effects`` holds the effects of the last input, ``all`` everything so far."""
 
     def __init__(self, mode: AgentMode = "application", platform: Platform = "windows", **setup: Any) -> None:
-        self.state: PcState = initial(PcSetup(**setup), mode, platform, "machine-1")
+        self.state: Any = initial(PcSetup(**setup), mode, platform, "machine-1")
         self.effects: tuple[parts.PcEffect, ...] = ()
         self.all: list[parts.PcEffect] = []
 
@@ -68,7 +68,7 @@ class Pc:
         return self.give(parts.SignIn(how)).settle(until="desktop")
 
     @property
-    def phase(self) -> str:
+    def phase(self) -> Any:
         """The phase the PC is in."""
         return self.state.power.phase
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rrsim.agent import host
@@ -31,7 +33,8 @@ def test_safe_boot_flag_stays_until_it_is_cleared() -> None:
     pc = Pc("service").started()
     pc.call(host.RegisterSafeBoot()).call(host.SetBootFlag())
     pc.restarted().settle()
-    assert pc.state.power.safe_mode and pc.starts()[-1].facts.safe_mode
+    assert pc.state.power.safe_mode
+    assert pc.starts()[-1].facts.safe_mode
     pc.restarted().settle()
     assert pc.state.power.safe_mode, "the flag is sticky: the second boot is safe too"
     pc.call(host.ClearBootFlag()).restarted().settle()
@@ -41,13 +44,15 @@ def test_safe_boot_flag_stays_until_it_is_cleared() -> None:
 
 def test_service_not_listed_does_not_start_in_safe_mode() -> None:
     pc = Pc("service").started().call(host.SetBootFlag()).restarted().settle()
-    assert len(pc.starts()) == 1 and not pc.state.process.running
+    assert len(pc.starts()) == 1
+    assert not pc.state.process.running
 
 
 def test_safe_mode_that_hangs_never_reaches_the_welcome_screen() -> None:
     pc = Pc("service", safe_mode_hangs=True).started().call(host.SetBootFlag())
     pc.call(host.RequestRestart(False)).settle()
-    assert pc.phase == "loading" and pc.timers == ()
+    assert pc.phase == "loading"
+    assert pc.timers == ()
 
 
 @pytest.mark.parametrize(("updates", "boots", "long"), [("short", 1, False), ("long", 1, True),
@@ -71,7 +76,7 @@ def test_service_starts_at_boot_without_anyone() -> None:
 
 @pytest.mark.parametrize(("setup", "draw"), [({}, "pc service start"),
                                              ({"service_misses_start_limit": True}, "pc service late start")])
-def test_service_start_and_missed_limit(setup: dict[str, bool], draw: str) -> None:
+def test_service_start_and_missed_limit(setup: dict[str, Any], draw: str) -> None:
     pc = Pc("service", **setup).started().restarted().settle()
     assert any(isinstance(e, parts.After) and e.name == "service" and e.draw == draw for e in pc.all)
     why = [a.why for a in pc.seen(seen.AgentStarted)]
@@ -94,9 +99,10 @@ def test_lost_early_start_comes_up_after_logon_only() -> None:
 
 @pytest.mark.parametrize(("setup", "window"), [({"bitlocker": "pin"}, "bitlocker"),
                                                ({"bios_password": True}, "bios password")])
-def test_start_up_secrets_wait_for_a_person(setup: dict[str, object], window: seen.Window) -> None:
+def test_start_up_secrets_wait_for_a_person(setup: dict[str, Any], window: seen.Window) -> None:
     pc = Pc(**setup).started().call(host.RequestRestart(False)).settle()
-    assert pc.phase == window and seen.WindowShown(window) in [
+    assert pc.phase == window
+    assert seen.WindowShown(window) in [
         seen.WindowShown(w.window) for w in pc.seen(seen.WindowShown)]
     pc.give(parts.TypeSecret())
     assert seen.WindowGone(window, "customer") in pc.seen(seen.WindowGone)
@@ -108,7 +114,8 @@ def test_bitlocker_asks_only_after_a_boot_change() -> None:
     pc.settle().call(host.SetBootFlag()).call(host.RequestRestart(False)).settle()
     assert pc.phase == "bitlocker"
     pc.give(do.CustomerTypesSecret()).settle()
-    assert pc.phase == "welcome" and pc.state.power.safe_mode
+    assert pc.phase == "welcome"
+    assert pc.state.power.safe_mode
 
 
 def test_no_secret_is_asked_when_none_is_due() -> None:
@@ -129,7 +136,8 @@ def test_pending_work_is_done_by_a_normal_boot_only() -> None:
     pc.call(host.RegisterSafeBoot()).call(host.SetBootFlag()).restarted().settle()
     assert pc.state.disk.pending, "the installer service does not run in safe mode"
     pc.call(host.ClearBootFlag()).restarted().settle()
-    assert not pc.state.disk.pending and pc.seen(seen.PendingWork)[-1] == seen.PendingWork(False)
+    assert not pc.state.disk.pending
+    assert pc.seen(seen.PendingWork)[-1] == seen.PendingWork(False)
 
 
 def test_pending_marker_can_outlive_boots() -> None:
@@ -141,7 +149,8 @@ def test_pending_marker_can_outlive_boots() -> None:
 
 def test_pending_file_operations_delete_the_agent() -> None:
     pc = Pc("service").started().give(do.InstallerRuns(shows_dialog=False, deletes_agent=True)).restarted().settle()
-    assert len(pc.starts()) == 1 and seen.MachineTampered("agent") in pc.seen()
+    assert len(pc.starts()) == 1
+    assert seen.MachineTampered("agent") in pc.seen()
 
 
 def test_two_failed_boots_start_the_recovery() -> None:

@@ -13,6 +13,7 @@ from rrsim.backends.sim.pc.hostcalls import verb_of
 from rrsim.machine import observations as seen
 from rrsim.machine.inventory import difference
 from rrsim.scenario import actions as do
+from rrsim.scenario.words import Duration
 from tests.backends.sim.pc_driver import Pc, record
 
 CALLS: tuple[tuple[host.HostRequest, str], ...] = (
@@ -37,14 +38,18 @@ def test_every_call_is_recorded_and_answered_once(what: host.HostRequest, verb: 
     pc = Pc("service").started().call(what, op=7)
     assert verb_of(what) == verb
     assert [(c.verb, c.ok) for c in pc.seen(seen.HostCall)] == [(verb, True)]
-    assert [c.op for c in pc.told(host.Completed)] == [7] and not pc.told(host.Failed) and pc.state.calls == ()
+    assert [c.op for c in pc.told(host.Completed)] == [7]
+    assert not pc.told(host.Failed)
+    assert pc.state.calls == ()
 
 
 def test_call_changes_nothing_before_it_returns() -> None:
     pc = Pc().started().give(parts.HostAsked(1, host.Save(record())))
-    assert pc.effects == (parts.After("call:1", "os call"),) and pc.state.disk.record is None
-    pc.fire("call:1")
-    assert pc.state.disk.record == record() and pc.state.disk.record_owner == "customer"
+    assert pc.effects == (parts.After("call:1", "os call"),)
+    assert pc.state.disk.record is None
+    disk = pc.fire("call:1").state.disk
+    assert disk.record == record()
+    assert disk.record_owner == "customer"
 
 
 def test_reads_say_what_is_there() -> None:
@@ -78,7 +83,8 @@ def test_calls_that_fail_say_why_and_change_nothing(mode: Any, fault: Any, setup
         pc.give(fault)
     disk = pc.state.disk
     pc.call(what)
-    assert reason in pc.told(host.Failed)[-1].reason and pc.state.disk == disk
+    assert reason in pc.told(host.Failed)[-1].reason
+    assert pc.state.disk == disk
 
 
 @pytest.mark.parametrize("what", [host.SetBootFlag(), host.RegisterSafeBoot(), host.Save(record())])
@@ -88,7 +94,8 @@ def test_a_silent_tool_reports_success_and_does_nothing(what: host.HostRequest) 
         pc.give(do.ToolBlocks(thing=thing, silently=True))
     before = items(pc.state)
     pc.call(what)
-    assert pc.told(host.Completed) and items(pc.state) == before
+    assert pc.told(host.Completed)
+    assert items(pc.state) == before
     pc.give(do.ToolAllows()).call(what)
     assert items(pc.state) != before
 
@@ -115,11 +122,13 @@ def test_windows_of_the_agent_are_seen_and_pressed() -> None:
     pc.give(do.CustomerAnswers(prompt="restart prompt", answer="no")).give(do.CustomerCancelsReconnect())
     pc.give(parts.Press("customer", "notice", "ok"))
     assert [c.text for c in pc.told(host.ChatTyped)] == ["hi", "ho"]
-    assert pc.told(host.Answered) == [host.Answered(2, "no")] and pc.told(host.CancelClicked)
+    assert pc.told(host.Answered) == [host.Answered(2, "no")]
+    assert pc.told(host.CancelClicked)
     assert [(c.window, c.button) for c in pc.seen(seen.Clicked)] == [
         ("chat", "close"), ("restart prompt", "no"), ("cancel option", "cancel"), ("notice", "ok")]
     pc.give(parts.UiAsked(host.HideCancel())).give(parts.UiAsked(host.CloseChat()))
-    assert seen.WindowGone("chat", "agent") in pc.seen() and pc.state.screen.windows == ()
+    assert seen.WindowGone("chat", "agent") in pc.seen()
+    assert pc.state.screen.windows == ()
 
 
 def test_hidden_and_replaced_prompts() -> None:
@@ -153,7 +162,8 @@ def test_capture_is_seen_once_and_ends_with_the_agent() -> None:
     assert pc.seen(seen.ScreenSeen) == [seen.ScreenSeen(True)]
     pc.give(parts.UiAsked(host.Tell("ended"))).give(parts.AgentEnded("session over"))
     assert pc.seen(seen.ScreenSeen)[-1] == seen.ScreenSeen(False)
-    assert pc.seen(seen.AgentStopped) == [seen.AgentStopped("session over")] and not pc.kills()
+    assert pc.seen(seen.AgentStopped) == [seen.AgentStopped("session over")]
+    assert not pc.kills()
     assert [w.window for w in pc.state.screen.windows] == ["notice"], "the notice stays for the customer to read"
 
 
@@ -166,7 +176,8 @@ def test_a_dead_agent_is_not_heard() -> None:
 @pytest.mark.parametrize("by", ["windows", "restart manager", "crash"])
 def test_chat_is_destroyed_by_something_else(by: Any) -> None:
     pc = Pc().started().give(parts.UiAsked(host.OpenChat())).give(do.ChatDestroyedAction(by=by))
-    assert pc.told(host.ChatDestroyed) == [host.ChatDestroyed(by)] and seen.WindowGone("chat", by) in pc.seen()
+    assert pc.told(host.ChatDestroyed) == [host.ChatDestroyed(by)]
+    assert seen.WindowGone("chat", by) in pc.seen()
     with pytest.raises(NotPossible, match="not open"):
         pc.give(do.ChatDestroyedAction(by=by))
 
@@ -175,11 +186,14 @@ def test_chat_is_destroyed_by_something_else(by: Any) -> None:
                                                          ("service", False, 1)])
 def test_agent_dies(mode: Any, restarts: bool, starts: int) -> None:
     pc = Pc(mode).started().give(parts.HostAsked(1, host.Save(record()))).give(do.AgentDies(restarts=restarts))
-    assert pc.state.calls == () and pc.kills() == ["crashed"]
+    assert pc.state.calls == ()
+    assert pc.kills() == ["crashed"]
     pc.settle()
-    assert len(pc.starts()) == starts and pc.state.disk.record is None
+    assert len(pc.starts()) == starts
+    assert pc.state.disk.record is None
     if starts == 2:
-        assert pc.seen(seen.AgentStarted)[-1].why == "recovery" and len(pc.told(host.HelperReady)) == 2
+        assert pc.seen(seen.AgentStarted)[-1].why == "recovery"
+        assert len(pc.told(host.HelperReady)) == 2
     assert pc.started().state.process.running
 
 
@@ -194,27 +208,30 @@ def test_helper_dies_and_comes_back() -> None:
 
 @pytest.mark.parametrize("thing", ["agent", "ticket", "autostart", "safe boot key", "boot flag", "service"])
 def test_tool_deletes(thing: Any) -> None:
-    pc = Pc("service" if thing not in ("autostart",) else "application").started().call(host.Save(record()))
+    pc = Pc("service" if thing != "autostart" else "application").started().call(host.Save(record()))
     pc.call(host.ArmAutostart()).call(host.SetBootFlag()).call(host.RegisterSafeBoot())
     before = items(pc.state)
     pc.give(do.ToolDeletes(thing=thing))
     assert pc.seen(seen.MachineTampered) == [seen.MachineTampered(thing)]
-    assert (items(pc.state) != before) is (thing != "agent") and bool(pc.kills()) is (thing == "agent")
+    assert (items(pc.state) != before) is (thing != "agent")
+    assert bool(pc.kills()) is (thing == "agent")
 
 
 def test_readable_record_is_a_secret_seen_until_it_is_written_anew() -> None:
     with pytest.raises(NotPossible, match="none is saved"):
         Pc().give(do.TicketReadable())
     pc = Pc().started().call(host.Save(record())).give(do.TicketReadable())
-    assert pc.seen(seen.SecretSeen) == [seen.SecretSeen("file:ticket")] and pc.state.disk.readable
+    assert pc.seen(seen.SecretSeen) == [seen.SecretSeen("file:ticket")]
+    assert pc.state.disk.readable
     assert not pc.call(host.Save(record())).state.disk.readable
 
 
 def test_wall_clock_changes_nothing_but_is_recorded() -> None:
     pc = Pc().started()
     before = pc.state
-    pc.give(do.WallClockJumps(by_us=do.Duration(5)))
-    assert pc.state == before and pc.seen(seen.MachineTampered) == [seen.MachineTampered("wall clock")]
+    pc.give(do.WallClockJumps(by_us=Duration(5)))
+    assert pc.state == before
+    assert pc.seen(seen.MachineTampered) == [seen.MachineTampered("wall clock")]
 
 
 def test_privilege_comes_back() -> None:
@@ -257,8 +274,13 @@ def test_heal_takes_faults_back_and_leaves_the_residue() -> None:
         pc.give(what)
     residue = {"file:ticket", "boot:safeboot=network"}
     healed = heal(pc.state)
-    assert healed.faults == Pc().state.faults and healed.power.mains and healed.power.phase == "off"
-    assert residue <= set(items(healed)) and healed.disk.program and healed.disk.service and not healed.disk.pending
+    assert healed.faults == Pc().state.faults
+    assert healed.power.mains
+    assert healed.power.phase == "off"
+    assert residue <= set(items(healed))
+    assert healed.disk.program
+    assert healed.disk.service
+    assert not healed.disk.pending
     assert (healed.setup.updates, healed.setup.safe_mode_hangs) == ("none", False)
     assert heal(healed) == healed
 
@@ -292,7 +314,9 @@ def test_probe_ends_at_the_right_users_desktop_from_every_state(state: str, mode
     seen_before = len(pc.all)
     pc.give(parts.Probe()).settle()
     boots = [e.what for e in pc.all[seen_before:] if isinstance(e, parts.Saw) and isinstance(e.what, seen.BootBegan)]
-    assert pc.phase == "desktop" and pc.state.session.user == "customer" and not pc.state.probing
+    assert pc.phase == "desktop"
+    assert pc.state.session.user == "customer"
+    assert not pc.state.probing
     assert [b.cause for b in boots] == ["probe"]
 
 
@@ -305,7 +329,8 @@ def test_support_can_be_asked_anew_and_fetches_the_program() -> None:
     pc = Pc().started().give(do.ToolDeletes(thing="agent")).started()
     assert len(pc.starts()) == 2
     pc.started()
-    assert len(pc.starts()) == 2 and len(pc.told(host.CustomerStarts)) == 3
+    assert len(pc.starts()) == 2
+    assert len(pc.told(host.CustomerStarts)) == 3
     with pytest.raises(NotPossible, match="nobody is at the desktop"):
         pc.restarted().started()
     blocked = Pc().give(do.ToolBlocks(thing="agent"))

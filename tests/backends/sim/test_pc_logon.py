@@ -58,13 +58,15 @@ def test_run_once_rules(hive: Literal["HKCU", "HKLM"], key: Literal["Run", "RunO
 def test_right_user_starts_the_agent_and_the_value_goes() -> None:
     pc = armed().at_desktop()
     assert pc.starts()[-1].saved == record(intent=True)
-    assert pc.starts()[-1].facts.user == "customer" and pc.state.disk.entries == ()
+    assert pc.starts()[-1].facts.user == "customer"
+    assert pc.state.disk.entries == ()
     assert [a.why for a in pc.seen(seen.AgentStarted)] == ["customer", "autostart"]
 
 
 def test_other_user_starts_nothing_and_the_value_stays() -> None:
     pc = armed().at_desktop("other user")
-    assert len(pc.starts()) == 1 and pc.state.disk.entries == (OURS,)
+    assert len(pc.starts()) == 1
+    assert pc.state.disk.entries == (OURS,)
     assert pc.seen(seen.LoggedOn) == [seen.LoggedOn("other user", "visible", False)]
     pc.give(do.CustomerLogsOff()).settle(until="welcome")
     pc.at_desktop()
@@ -73,7 +75,8 @@ def test_other_user_starts_nothing_and_the_value_stays() -> None:
 
 def test_record_cannot_be_read_by_another_account() -> None:
     pc = armed().at_desktop("other user").started()
-    assert pc.starts()[-1].saved is None and not pc.starts()[-1].corrupt
+    assert pc.starts()[-1].saved is None
+    assert not pc.starts()[-1].corrupt
 
 
 def test_damaged_record_is_reported_to_its_owner() -> None:
@@ -84,7 +87,8 @@ def test_damaged_record_is_reported_to_its_owner() -> None:
 @pytest.mark.parametrize("how", ["setup", "sign-in"])
 def test_temporary_profile_has_no_autostart(how: str) -> None:
     pc = armed(temporary_profile=how == "setup").at_desktop("right user" if how == "setup" else "temporary profile")
-    assert len(pc.starts()) == 1 and pc.state.session.temporary
+    assert len(pc.starts()) == 1
+    assert pc.state.session.temporary
     pc.started()
     assert pc.starts()[-1].saved is None
     pc.call(host.ArmAutostart())
@@ -104,19 +108,22 @@ def test_power_cut_between_delete_and_start_loses_a_plain_value_only() -> None:
 
 def test_value_stays_when_its_program_cannot_start() -> None:
     pc = armed().give(do.ToolDeletes(thing="agent")).at_desktop()
-    assert len(pc.starts()) == 1 and pc.state.disk.entries == (OURS,)
+    assert len(pc.starts()) == 1
+    assert pc.state.disk.entries == (OURS,)
 
 
 def test_run_once_is_ignored_in_safe_mode_but_kept() -> None:
     pc = armed(safe_boot_set_by_owner=True)
     assert pc.state.power.safe_mode
     pc.at_desktop()
-    assert len(pc.starts()) == 1 and pc.state.disk.entries == (OURS,)
+    assert len(pc.starts()) == 1
+    assert pc.state.disk.entries == (OURS,)
 
 
 def test_wrong_password_leaves_the_welcome_screen() -> None:
     pc = armed().give(parts.SignIn("wrong password"))
-    assert pc.phase == "welcome" and pc.seen(seen.LogonFailed) == [seen.LogonFailed("customer")]
+    assert pc.phase == "welcome"
+    assert pc.seen(seen.LogonFailed) == [seen.LogonFailed("customer")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,8 @@ def test_wrong_password_leaves_the_welcome_screen() -> None:
 )
 def test_automatic_logon(logon: str, user: str, failed: int) -> None:
     pc = armed(logon=logon).settle()
-    assert pc.state.session.user == user and len(pc.seen(seen.LogonFailed)) == failed
+    assert pc.state.session.user == user
+    assert len(pc.seen(seen.LogonFailed)) == failed
     assert len(pc.starts()) == (2 if user else 1)
 
 
@@ -153,7 +161,8 @@ def test_only_the_locked_user_can_unlock() -> None:
 
 def test_remote_desktop_is_the_right_user() -> None:
     pc = armed().at_desktop("remote desktop")
-    assert pc.state.session.remote and len(pc.starts()) == 2
+    assert pc.state.session.remote
+    assert len(pc.starts()) == 2
 
 
 def test_elevation_and_black_screen_are_lost_after_the_restart_only() -> None:
@@ -167,7 +176,8 @@ def test_helper_comes_and_goes_with_the_user() -> None:
     pc = Pc("service").started()
     assert pc.told(host.HelperReady) == [host.HelperReady("visible", "customer")]
     pc.give(parts.UiAsked(host.ShowPrompt(1, "restart"))).give(do.CustomerLogsOff()).settle(until="welcome")
-    assert pc.told(host.HelperGone) and pc.told(host.PromptGone) == [host.PromptGone(1)]
+    assert pc.told(host.HelperGone)
+    assert pc.told(host.PromptGone) == [host.PromptGone(1)]
     assert pc.state.process.running, "the service outlives the logoff"
     pc.at_desktop("other user").settle()
     assert pc.told(host.HelperReady)[-1] == host.HelperReady("visible", "other user")
@@ -183,7 +193,9 @@ def test_logoff_ends_an_application_mode_agent_without_a_restart() -> None:
     pc = Pc().started().give(do.CustomerLogsOff())
     assert pc.told(host.QueryEndSession) == [host.QueryEndSession("logoff")]
     pc.settle(until="welcome")
-    assert pc.kills() == ["logoff"] and not pc.told(host.SessionEnding) and not pc.seen(seen.BootBegan)
+    assert pc.kills() == ["logoff"]
+    assert not pc.told(host.SessionEnding)
+    assert not pc.seen(seen.BootBegan)
 
 
 def test_rep_types_the_password_in_service_mode_only() -> None:

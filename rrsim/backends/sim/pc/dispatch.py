@@ -24,10 +24,9 @@ PcInput = (
 DIALOG_CAUSE: Final[dict[str, RestartCause]] = {
     "windows restart dialog": "windows dialog", "installer restart dialog": "installer",
 }
-WAITS_FOR_SHUTDOWN: Final = {
-    boot.TIMER: "pc services", logon.AUTO: "pc auto logon", logon.RUN_ONCE: "pc shell", logon.COMMANDS: "pc autostart",
-}
-"""Timers of boot and logon that stand back while a restart is being asked for; it ends the session or is taken back."""
+WAITS_FOR_SHUTDOWN: Final = (boot.TIMER, logon.AUTO, logon.RUN_ONCE, logon.COMMANDS)
+"""Timers of boot and logon that stand back while a restart is being asked for: it ends the session, or is taken back
+and they are set again."""
 
 
 def deliver(t: Turn, what: PcInput) -> None:
@@ -112,13 +111,14 @@ def _unlock(t: Turn) -> None:
 
 def _timer(t: Turn, what: TimerFired) -> None:
     """A timer fired. One that was cancelled in the meantime means nothing any more."""
-    if all(timer.name != what.name for timer in t.state.timers):
+    fired = next((timer for timer in t.state.timers if timer.name == what.name), None)
+    if fired is None:
         return
-    t.set(timers=tuple(timer for timer in t.state.timers if timer.name != what.name))
+    t.set(timers=tuple(timer for timer in t.state.timers if timer != fired))
     if what.name.startswith(hostcalls.TIMER):
         hostcalls.returned(t, int(what.name.removeprefix(hostcalls.TIMER)))
     elif what.name in WAITS_FOR_SHUTDOWN and t.state.going is not None:
-        t.after(what.name, WAITS_FOR_SHUTDOWN[what.name])
+        t.hold(fired)
     else:
         _TIMERS[what.name](t)
 
@@ -133,7 +133,7 @@ _TIMERS: Final[dict[str, Callable[[Turn], None]]] = {
     "recovery": boot.service_again,
     "helper": agentproc.helper_ready,
     "logoff": shutdown.logged_off,
-    power.MAINS: power.returned,
+    power.MAINS: power.return_due,
     power.WAKE: power.wake,
     tampering.SCHEDULED: tampering.schedule_due,
 }

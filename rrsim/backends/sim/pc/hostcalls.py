@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rrsim.agent import host
-from rrsim.backends.sim.pc import agentproc, shutdown
+from rrsim.backends.sim.pc import agentproc, power, shutdown
 from rrsim.backends.sim.pc.state import (
     AGENT_COMMAND,
     AGENT_VALUE,
@@ -18,6 +18,7 @@ from rrsim.backends.sim.pc.state import (
     Autostart,
     Call,
     PcState,
+    Timer,
 )
 from rrsim.backends.sim.pc.turn import Turn
 from rrsim.machine import observations as seen
@@ -38,12 +39,18 @@ _DONE = _Result(True)
 
 
 def asked(t: Turn, op: int, what: host.HostRequest) -> None:
-    """Take up a call. A second call under the number of one that has not returned takes its place."""
+    """Take up a call. A second call under the number of one that has not returned takes its place.
+
+    A process that stands still cannot call; should a driver deliver a call all the same, it returns after the wake-up.
+    """
     if not t.state.process.running:
         return
     kept = tuple(c for c in t.state.calls if c.op != op)[-(CALLS_MAX - 1):]
     t.set(calls=tuple(sorted((*kept, Call(op, what)), key=lambda c: c.op)))
-    t.after(f"{TIMER}{op}", "os call")
+    if power.runs(t.state):
+        t.after(f"{TIMER}{op}", "os call")
+    else:
+        t.hold(Timer(f"{TIMER}{op}", "os call"))
 
 
 def returned(t: Turn, op: int) -> None:

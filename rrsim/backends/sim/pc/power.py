@@ -53,6 +53,13 @@ def returned(t: Turn) -> None:
     boot.firmware(t)
 
 
+def return_due(t: Turn) -> None:
+    """The electricity returns by itself; a healed PC that is still off starts now."""
+    t.power(mains=True)
+    if t.state.power.phase == "off":
+        boot.firmware(t)
+
+
 def crash(t: Turn) -> None:
     """Blue screen, then a restart nobody asked for.
 

@@ -78,6 +78,7 @@ def stop(t: Turn, by: Literal["agent", "customer", "windows"]) -> None:
     # Not said as a new phase: nobody signed in or reached the desktop anew.
     t.power(phase=going.before)
     t.saw(seen.RestartStopped(by))
+    t.thaw()
     if not going.forced:
         t.tell(host.EndSessionCancelled(by))
 
@@ -102,6 +103,7 @@ def end_session(t: Turn) -> None:
         t.tell(host.SessionEnding())
     calls = tuple(f"call:{c.op}" for c in t.state.calls)
     t.forget_all(keep=(*calls, "mains"))
+    t.set(frozen=())
     t.phase("shutting down")
     t.after(TIMER, "pc shutdown grace")
 

@@ -221,7 +221,7 @@ class PcState(_Part, frozen=True):
     calls: tuple[Call, ...] = ()
     timers: tuple[Timer, ...] = ()
     frozen: tuple[Timer, ...] = ()
-    """Timers that stand still while the PC sleeps, set again when it wakes."""
+    """Timers that stand still while the PC sleeps or is asked to restart, and are set again afterwards."""
     probing: bool = False
     """The harness's own restart is under way: nothing waits for a person."""
 

@@ -96,9 +96,14 @@ class Turn:
         self.forget(*(t.name for t in stopping))
         self.set(frozen=stopping)
 
+    def hold(self, timer: Timer) -> None:
+        """Keep a timer that fired at a wrong moment until :meth:`thaw`."""
+        kept = (*(t for t in self.state.frozen if t.name != timer.name), timer)
+        self.set(frozen=tuple(sorted(kept, key=lambda t: t.name)))
+
     def thaw(self) -> None:
-        """Set the timers again that :meth:`freeze` stopped. Each runs its whole duration anew: the state holds no
-        instants, so what had passed before is not known."""
+        """Set the timers again that :meth:`freeze` or :meth:`hold` stopped. Each runs its whole
+        duration anew: the state holds no instants, so what had passed before is not known."""
         stopped = self.state.frozen
         self.set(frozen=())
         for timer in stopped:

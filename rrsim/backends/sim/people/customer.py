@@ -96,7 +96,7 @@ def initial(habits: CustomerHabits, setup: PcSetup, mode: AgentMode, account_pho
 
 def pending_wishes(state: CustomerState) -> tuple[str, ...]:
     """Return what the customer still waits to be able to do, and what is missing for it."""
-    return tuple(f"{tag_of(wish)}: {missing_for(state, wish) or 'not done yet'}" for wish in state.wishes)
+    return tuple(f"{tag_of(wish)}: {missing_for(state, wish)}" for wish in state.wishes)
 
 
 def step(state: CustomerState, event: Any) -> tuple[CustomerState, tuple[CustomerEffect, ...]]:
@@ -412,10 +412,8 @@ def _instead_of_habit(state: CustomerState, action: Wish, effects: Effects) -> C
 
 
 def _try_wishes(state: CustomerState, effects: Effects) -> CustomerState:
-    """Carry out, in order, every action that has become possible."""
-    for wish in state.wishes:
-        if missing_for(state, wish):
-            continue
+    """Carry out every action that is possible, oldest first, until none is: one can make another possible."""
+    while (wish := next((wish for wish in state.wishes if not missing_for(state, wish)), None)) is not None:
         waiting = list(state.wishes)
         waiting.remove(wish)
         state = _fulfil(_replace(state, wishes=tuple(waiting)), wish, effects)

@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Literal
@@ -22,6 +21,7 @@ import msgspec
 from rrsim.backends.sim.compiled import Compiled, compile_scenario
 from rrsim.backends.sim.reference import REFERENCES
 from rrsim.backends.sim.runner import run_compiled
+from rrsim.cli.clock import elapsed_s
 
 FIXED_US: Final = 30.0
 """What a run may cost besides its events."""
@@ -73,9 +73,9 @@ def measure(scenarios: str = "scenarios", memory_runs: int = 100_000, rounds: in
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    begun = elapsed_s()
     work()
-    return time.perf_counter() - begun
+    return elapsed_s() - begun
 
 
 def _speed(compiled: Compiled, rounds: int) -> Iterator[Figure]:
@@ -152,11 +152,11 @@ def _whole_process(name: str, arguments: list[str], floor_s: float) -> Figure:
     times = []
     for _ in range(5):
         with tempfile.TemporaryFile() as output:
-            begun = time.perf_counter()
+            begun = elapsed_s()
             subprocess.run(
                 [sys.executable, "-m", "rrsim", *arguments], stdout=output, stderr=output, check=False, timeout=120
             )
-            times.append(time.perf_counter() - begun)
+            times.append(elapsed_s() - begun)
     return Figure(
         name=name,
         value=round(statistics.median(times), 3),

@@ -1,0 +1,175 @@
+"""list, show, schema, coverage, replay, judge, new, and how fast and lightly things start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rrsim import __version__
+from rrsim.cli import app as cli_app
+
+
+def test_list(misspelt: Path, rrsim_cli: Any) -> None:
+    """Cases with what they cover; a bad file is named and gives 64."""
+    answer = rrsim_cli("list")
+    assert answer.code == 64
+    assert "comes-back" in answer.out
+    assert "4 cases in 2 scenarios" in answer.out
+    assert "misspelt.yaml:4" in answer.err
+    data = json.loads(rrsim_cli("list", "--format", "json", "--covers", "R3").out)
+    assert {c["scenario"] for c in data["cases"]} == {"three-places"}
+    assert len(data["problems"]) == 1
+
+
+def test_show(scenarios: Path, rrsim_cli: Any) -> None:
+    """Times are relative, lanes are a column, the verdict is at the end, and no ticket is visible."""
+    answer = rrsim_cli("show", "comes-back", "-v")
+    assert answer.code == 0
+    assert "  0:01.000  rep        rep restarts" in answer.out
+    assert "resume window of restart 1: opened" in answer.out
+    assert answer.out.index("RESUMED in the same session") < answer.out.index("restart 1, ordered")
+    assert "(secret)" in answer.out or "ticket" not in answer.out.replace("ticket saved", "").replace("file:ticket", "")
+    assert answer.out.rstrip().endswith("rrsim run scenarios/area/comes-back.yaml -k comes-back --seed 1")
+
+
+def test_show_by_file_case_and_typo(scenarios: Path, rrsim_cli: Any) -> None:
+    """A file is a name too; a case is chosen by its text; a typo gets a suggestion."""
+    answer = rrsim_cli("show", "scenarios/area/three-places.yaml", "--case", "tools")
+    assert answer.out.startswith("three-places[")
+    assert "tools menu" in answer.out.splitlines()[0]
+    answer = rrsim_cli("show", "come-back")
+    assert answer.code == 64
+    assert "comes-back" in answer.err
+
+
+def test_show_of_a_failure_exits_1(wrong: Path, rrsim_cli: Any) -> None:
+    """The exit code is the run's."""
+    answer = rrsim_cli("show", "wrong-hope")
+    assert answer.code == 1
+    assert "expect verdict failed" in answer.out
+
+
+def test_schema(rrsim_cli: Any) -> None:
+    """JSON Schema on stdout."""
+    data = json.loads(rrsim_cli("schema").out)
+    assert "steps" in json.dumps(data)
+
+
+def test_coverage(wrong: Path, rrsim_cli: Any) -> None:
+    """Graded modelled on the simulator; ``--check`` names the ids without a passing scenario."""
+    answer = rrsim_cli("coverage", "--format", "json")
+    data = json.loads(answer.out)
+    rows = {r["id"]: r for r in data["rows"]}
+    assert answer.code == 0
+    assert rows["R1"]["state"] == "passed"
+    assert rows["R1"]["backends"][0]["grade"] == "modelled"
+    assert rows["R13"]["state"] == "failed"
+    assert "R13" in data["missing"]
+    assert "R1" not in data["missing"]
+    answer = rrsim_cli("coverage", "--check")
+    assert answer.code == 1
+    assert "R13" in answer.err
+
+
+def test_replay_and_judge(wrong: Path, rrsim_cli: Any) -> None:
+    """A saved failure recurs with an identical history, and its history alone gives the same judgement."""
+    rrsim_cli("run", "-k", "wrong-hope", "--seed", "5")
+    bundle = "out/failures/wrong-hope-seed5"
+    answer = rrsim_cli("replay", bundle)
+    assert answer.code == 1
+    assert "it recurs: failed, identical history" in answer.out
+    answer = rrsim_cli("judge", bundle, "--format", "json")
+    assert answer.code == 1
+    run = json.loads(answer.out)["run"]
+    assert (run["outcome"], run["seed"]) == ("failed", 5)
+    fixed = (wrong / "wrong-hope.yaml").read_text().replace("expired", "resumed")
+    (wrong / "wrong-hope.yaml").write_text(fixed)
+    answer = rrsim_cli("judge", f"{bundle}/history.jsonl", "--scenario", str(wrong / "wrong-hope.yaml"))
+    assert answer.code == 0
+
+
+def test_replay_of_what_no_longer_happens(wrong: Path, rrsim_cli: Any) -> None:
+    """A failure that is gone is said to be gone, and the exit code is that of the new run."""
+    rrsim_cli("run", "-k", "wrong-hope")
+    file = Path("out/failures/wrong-hope-seed1/scenario.json")
+    file.write_text(file.read_text().replace('"expired"', '"resumed"'))
+    answer = rrsim_cli("replay", str(file.parent), "--format", "json")
+    data = json.loads(answer.out)
+    assert answer.code == 0
+    assert (data["recurs"], data["same_history"], data["saved_outcome"]) == (False, True, "failed")
+
+
+@pytest.mark.parametrize("damage", ["none", "missing", "cut", "other"])
+def test_replay_of_a_damaged_bundle(wrong: Path, rrsim_cli: Any, damage: str) -> None:
+    """A bundle that cannot be used is bad usage, with the reason."""
+    rrsim_cli("run", "-k", "wrong-hope")
+    folder = Path("out/failures/wrong-hope-seed1")
+    if damage == "none":
+        folder = Path("nowhere")
+    elif damage == "missing":
+        (folder / "scenario.json").unlink()
+    elif damage == "cut":
+        (folder / "result.json").write_text('{"format": 1, "run"')
+    else:
+        (folder / "result.json").write_text('{"format": 99, "run": {}, "digest": ""}')
+    answer = rrsim_cli("replay", str(folder))
+    assert answer.code == 64
+    assert "expected:" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_judge_of_no_history(tmp_path: Path, rrsim_cli: Any) -> None:
+    """Something else than a history is bad usage."""
+    (tmp_path / "h.jsonl").write_text("hello\n")
+    assert rrsim_cli("judge", str(tmp_path / "h.jsonl")).code == 64
+    assert rrsim_cli("judge", str(tmp_path / "none.jsonl")).code == 64
+
+
+def test_new_writes_a_scenario_that_runs(scenarios: Path, rrsim_cli: Any) -> None:
+    """What ``new`` writes loads and passes; it never overwrites."""
+    answer = rrsim_cli("new", "my-case", "--area", "fresh")
+    assert answer.code == 0
+    assert answer.out.strip() == "scenarios/fresh/my-case.yaml"
+    assert rrsim_cli("run", "scenarios/fresh").code == 0
+    assert rrsim_cli("new", "my-case", "--area", "fresh").code == 64
+    assert rrsim_cli("new", "../evil").code == 64
+    assert rrsim_cli("new", "x", "--area", "../evil").code == 64
+
+
+def test_version_and_help(rrsim_cli: Any) -> None:
+    """Both are successes, and help names every command."""
+    assert rrsim_cli("--version").out == f"rrsim {__version__}\n"
+    answer = rrsim_cli("--help")
+    assert answer.code == 0
+    names = [c.name for c in cli_app.app.registered_commands]
+    assert names == ["run", "list", "show", "schema", "coverage", "replay", "judge", "new", "broken", "bench"]
+    assert [n for n in names if n not in answer.out] == []
+
+
+def _modules(code: str, cwd: Path) -> set[str]:
+    """Run Python code in a process of its own and return the top modules it imported."""
+    program = f"import sys\n{code}\nprint('|' + ' '.join(sys.modules))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=cwd, timeout=60,
+        env={"PYTHONPATH": str(root), "PATH": ""},
+    )
+    return set(done.stdout.rpartition("|")[2].split())
+
+
+def test_version_imports_nothing_heavy(tmp_path: Path) -> None:
+    """``rrsim --version`` is asked by scripts: no typer, no msgspec, no scenario."""
+    loaded = _modules("from rrsim.cli.main import run\nrun(['--version'])", tmp_path)
+    assert loaded.isdisjoint({"typer", "rich", "msgspec", "yaml", "rrsim.scenario.model"})
+
+
+def test_run_imports_only_what_it_uses(scenarios: Path, tmp_path: Path) -> None:
+    """Start-up is part of speed: no event loop, no templates, no XML, no HTML unless asked."""
+    loaded = _modules("from rrsim.cli.main import run\nassert run(['run']) == 0", tmp_path)
+    assert "rrsim.backends.sim.runner" in loaded
+    assert loaded.isdisjoint({"asyncio", "jinja2", "rich", "xml", "rrsim.report.html", "rrsim.broken", "pytest"})

@@ -1,0 +1,459 @@
+"""Every invariant against hand-written histories: what keeps it, and what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rrsim.machine import observations as seen
+from rrsim.protocol import messages as m
+from rrsim.protocol import records as r
+from rrsim.protocol.settings import PROFILES, Account
+from tests.scenario.checks.hand import SESSION, Hand, S
+
+STRICT = Account(ask_before_restart=True, ask_before_sharing=True)
+WINDOW_US = Account().resume_window_us
+
+
+def ordinary() -> Hand:
+    return Hand().opening(shares=True).said("before", 1).restarts().said("since", 1).ends()
+
+
+def strict() -> Hand:
+    hand = Hand(STRICT).opening(shares=True).restarts()
+    hand.server(r.CustomerAsked(SESSION, 2, "sharing", 0))
+    hand.pc(seen.WindowShown("sharing prompt"), seen.Clicked("customer", "sharing prompt", "yes"))
+    hand.server(r.CustomerAnswered(SESSION, 2, "sharing", 0, "yes", True), r.SharingChanged(SESSION, True, "consent"))
+    return hand.pc(seen.ScreenSeen(True)).ends()
+
+
+def automatic() -> Hand:
+    hand = Hand(PROFILES["auto-accept"]).opening().asked().confirmed()
+    hand.server(r.CustomerAsked(SESSION, 1, "restart", 1), r.CustomerAnswered(SESSION, 1, "restart", 1, "yes", False))
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def safe_mode_service() -> Hand:
+    hand = Hand(mode="service").opening().asked(mode="safe").confirmed().given(mode="safe").armed()
+    hand.call("safe boot key registered", "boot flag set").intended().goes_down().boots_up(safe=True)
+    return hand.logs_on().resumed().call("boot flag cleared", "safe boot key removed").ends()
+
+
+def foreign_lost() -> Hand:
+    hand = Hand().opening().pc(seen.SessionEnds("windows dialog"))
+    hand.server(r.WindowOpened(SESSION, 0, "disconnect"), r.EndpointLost(SESSION, "closed"))
+    hand.boots_up("windows dialog")
+    hand.put("server", r.SessionExpired(SESSION, 0), hand.t_us + WINDOW_US)
+    return hand.ends()
+
+
+def new_session_after_expiry() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().goes_down()
+    hand.put("server", r.SessionExpired(SESSION, 1), hand.t_us + WINDOW_US)
+    hand.boots_up()
+    hand.session = "session-1.2"
+    hand.seq = 0
+    return hand.joined().said("again", 1).ends()
+
+
+def last_instant() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended()
+    opened_us = hand.t_us + 2 * S  # goes_down: the end of the Windows session, then the window
+    hand.goes_down().boots_up().logs_on()
+    return hand.resumed(at_us=opened_us + WINDOW_US - 1).ends()
+
+
+def mac() -> Hand:
+    hand = Hand(platform="mac").opening().asked()
+    return hand.server(r.RestartRefused(SESSION, 1, "not available: the customer has a Mac")).ends()
+
+
+def left_after_the_request() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().leaves()
+    hand.server(r.SessionEnded(SESSION, "customer", "closed the chat window"))
+    return hand.boots_up().healed().winds_down(over=False)
+
+
+GOOD: list[Callable[[], Hand]] = [
+    ordinary, strict, automatic, safe_mode_service, foreign_lost, new_session_after_expiry, last_instant, mac,
+    left_after_the_request,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", GOOD, ids=lambda f: f.__name__)
+def test_a_history_that_breaks_nothing_passes_every_invariant(make: Callable[[], Hand]) -> None:
+    assert make().failing() == {}
+
+
+def test_all_thirteen_are_there_in_order() -> None:
+    assert list(ordinary().results()) == [f"I{n}" for n in range(1, 14)]
+
+
+# --- what breaks them -------------------------------------------------------------------------------------------
+
+
+def resumed_after_expiry() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().goes_down()
+    hand.put("server", r.SessionExpired(SESSION, 1), hand.t_us + WINDOW_US)
+    return hand.boots_up().logs_on().resumed().healed().winds_down(over=False)
+
+
+def reconnected_after_the_end() -> Hand:
+    hand = Hand().opening().server(r.SessionEnded(SESSION, "representative", "done"))
+    return hand.server(r.EndpointReconnected(SESSION, "seal")).healed().winds_down(over=False)
+
+
+def resumed_at_the_deadline() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended()
+    opened_us = hand.t_us + 2 * S
+    hand.goes_down().boots_up().logs_on()
+    return hand.resumed(at_us=opened_us + WINDOW_US).ends()
+
+
+def second_window_is_not_new() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended()
+    opened_us = hand.t_us + 2 * S
+    hand.goes_down()
+    hand.put("server", r.WindowOpened(SESSION, 1, "continued"), opened_us + 60 * S)
+    return hand.boots_up().logs_on().resumed(at_us=opened_us + WINDOW_US + S).ends()
+
+
+def came_back_after_leaving() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().leaves().goes_down()
+    return hand.boots_up().logs_on().resumed().ends()
+
+
+def ticket_twice() -> Hand:
+    hand = Hand().opening().restarts().server(r.EndpointLost(SESSION, "reset"))
+    return hand.resumed().ends()
+
+
+def ticket_of_an_undone_restart() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed()
+    hand.server(r.RestartUndone(SESSION, 1, "blocked"), r.EndpointLost(SESSION, "reset"))
+    return hand.boots_up("power").logs_on().resumed().ends()
+
+
+def ticket_never_given() -> Hand:
+    return Hand().opening().asked().confirmed().call("intent saved").boots_up("power").logs_on().resumed().ends()
+
+
+def ticket_from_elsewhere() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().goes_down().boots_up().logs_on()
+    return hand.resumed(machine="machine-9").ends()
+
+
+def ticket_in_a_log() -> Hand:
+    return Hand().opening().pc(seen.SecretSeen("agent log")).restarts().ends()
+
+
+def second_endpoint() -> Hand:
+    hand = Hand().opening()
+    joined = r.EndpointJoined(SESSION, "machine-2", "windows", "application", "boot-7", "seal")
+    return hand.server(joined).ends()
+
+
+def resumed_beside() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().boots_up().logs_on()
+    return hand.resumed(machine="machine-2").ends()
+
+
+def rep_never_said_yes() -> Hand:
+    hand = Hand().opening().asked().given().armed().intended().goes_down().boots_up().logs_on()
+    return hand.resumed().ends()
+
+
+def recorded_yes_nobody_gave() -> Hand:
+    hand = Hand().opening().asked()
+    hand.put("console", m.Confirm(1, "no"))
+    hand.server(r.RestartConfirmed(SESSION, 1, "rep-1", "yes"))
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def no_order_at_all() -> Hand:
+    return Hand().opening().intended().ends()
+
+
+def silence_taken_as_yes() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed()
+    hand.server(
+        r.CustomerAsked(SESSION, 1, "restart", 1), r.CustomerAnswered(SESSION, 1, "restart", 1, "silence", False)
+    )
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def no_taken_as_yes() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed().consent(button="no")
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def old_click_used_again() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().restarts(1).asked(2).confirmed(2)
+    return hand.given(2).armed(2).intended().goes_down(2).boots_up().logs_on().resumed(2).ends()
+
+
+def shared_without_consent() -> Hand:
+    hand = Hand(STRICT).opening(shares=True).restarts()
+    return hand.pc(seen.ScreenSeen(True)).ends()
+
+
+def shared_although_declined() -> Hand:
+    hand = Hand(STRICT).opening(shares=True).restarts()
+    hand.pc(seen.WindowShown("sharing prompt"), seen.Clicked("customer", "sharing prompt", "no"))
+    return hand.pc(seen.ScreenSeen(True)).ends()
+
+
+def left_in_safe_mode() -> Hand:
+    hand = Hand(mode="service").opening().restarts().healed()
+    return hand.winds_down(safe=True)
+
+
+def left_a_flag() -> Hand:
+    return Hand(mode="service").opening().restarts().healed().winds_down(items=("boot:safeboot=network", "file:theirs"))
+
+
+def took_the_owners_flag() -> Hand:
+    return Hand().opening(items=("boot:safeboot=network", "file:theirs")).restarts().ends()
+
+
+def left_and_added_after_the_deletion() -> Hand:
+    hand = Hand().opening().pc(seen.MachineTampered("agent deleted")).call("autostart armed")
+    return hand.healed().winds_down(items=("file:theirs", "registry:HKCU/RunOnce/!rragent"))
+
+
+def mac_ordered() -> Hand:
+    return Hand(platform="mac").opening().asked().confirmed().given().server(r.RestartUndone(SESSION, 1, "mac")).ends()
+
+
+def mac_restarted() -> Hand:
+    return Hand(platform="mac").opening().asked().confirmed().pc(seen.RestartBegan("agent", "agent", False)).ends()
+
+
+def never_decided() -> Hand:
+    return Hand().opening().asked().confirmed().given().armed().healed().winds_down(over=False)
+
+
+def decided_too_late() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed()
+    account = hand.account
+    late_us = hand.t_us + account.restart_limit_us + account.resume_window_us + 31 * S
+    hand.put("server", r.SessionExpired(SESSION, 1), late_us)
+    return hand.healed().winds_down(over=False)
+
+
+def safe_mode_ordered_in_application_mode() -> Hand:
+    hand = Hand().opening().asked(mode="safe").confirmed().given(mode="safe")
+    return hand.server(r.RestartRefused(SESSION, 1, "no service")).ends()
+
+
+def safe_mode_armed_in_application_mode() -> Hand:
+    return Hand().opening().asked().confirmed().given().call("boot flag set").armed().server(
+        r.RestartUndone(SESSION, 1, "blocked")
+    ).ends()
+
+
+def foreign_resumed() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().goes_down(cause="installer")
+    return hand.boots_up("installer").logs_on().resumed().ends()
+
+
+def foreign_resumed_after_withdrawal() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().call("record erased")
+    return hand.goes_down(cause="windows dialog").boots_up("windows dialog").logs_on().resumed().ends()
+
+
+def line_missing() -> Hand:
+    hand = Hand().opening().said("one", 1).restarts()
+    hand.seq += 1
+    return hand.said("two", 1).ends()
+
+
+def line_repeated() -> Hand:
+    return Hand().opening().said("one", 1).server(r.EndpointReconnected(SESSION, "s")).said("one", 1).ends()
+
+
+def typed_line_skipped() -> Hand:
+    return Hand().opening().said("one", 1).said("three", 3).ends()
+
+
+def line_never_written() -> Hand:
+    hand = Hand().opening()
+    hand.put("wire-1", m.AgentChat(1, "are you there?"))
+    return hand.ends()
+
+
+def line_changed() -> Hand:
+    hand = Hand().opening()
+    hand.put("wire-1", m.AgentChat(1, "yes"))
+    return hand.server(r.ChatLine(SESSION, 1, "customer", "no", 1)).ends()
+
+
+def strangers_line_shown() -> Hand:
+    hand = Hand().opening()
+    hand.put("wire-1", m.ServerChat(1, "rep-1", "meant for somebody else"))
+    return hand.ends()
+
+
+def shown_twice() -> Hand:
+    hand = Hand().opening().said("one")
+    hand.put("wire-1", m.ServerChat(1, "rep-1", "one"))
+    return hand.ends()
+
+
+def human_answer_without_a_click() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed()
+    hand.server(r.CustomerAsked(SESSION, 1, "restart", 1), r.CustomerAnswered(SESSION, 1, "restart", 1, "no", True))
+    return hand.server(r.RestartCancelled(SESSION, 1, "server", "no")).ends()
+
+
+def answer_to_no_question() -> Hand:
+    return Hand().opening().server(r.CustomerAnswered(SESSION, 5, "restart", 1, "silence", False)).ends()
+
+
+def window_closed_by_windows_taken_for_leaving() -> Hand:
+    hand = Hand().opening().pc(seen.WindowGone("chat", "restart manager"))
+    return hand.server(r.SessionEnded(SESSION, "customer", "closed")).healed().winds_down(over=False)
+
+
+def resumed_from_the_old_boot() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().goes_down()
+    return hand.resumed().ends()
+
+
+def resumed_with_the_old_mark() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().goes_down().boots_up().logs_on()
+    hand.server(r.EndpointResumed(SESSION, 1, "boot-1", "seal", False, "user", "machine-1"))
+    return hand.call("record erased").ends()
+
+
+def boot_without_a_request() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().call("intent saved").goes_down().boots_up("agent")
+    return hand.logs_on().resumed().ends()
+
+
+def restart_from_nowhere() -> Hand:
+    hand = Hand().opening()
+    record = r.RestartAsked(SESSION, 1, "", "chat window", "normal", False)
+    return hand.server(record, r.RestartRefused(SESSION, 1, "no")).ends()
+
+
+BAD: list[tuple[str, str, Callable[[], Hand]]] = [
+    ("I1", "resumed a session that is expired", resumed_after_expiry),
+    ("I1", "reconnected to a session that is ended", reconnected_after_the_end),
+    ("I1", "resumed after the window", resumed_at_the_deadline),
+    ("I1", "resumed after the window", second_window_is_not_new),
+    ("I1", "resumed although the customer left", came_back_after_leaving),
+    ("I2", "ticket accepted twice", ticket_twice),
+    ("I2", "void ticket accepted", ticket_of_an_undone_restart),
+    ("I2", "ticket never given", ticket_never_given),
+    ("I2", "ticket accepted from another machine", ticket_from_elsewhere),
+    ("I2", "secret exposed: agent log", ticket_in_a_log),
+    ("I3", "second endpoint joined", second_endpoint),
+    ("I3", "second endpoint resumed", resumed_beside),
+    ("I4", "no confirmation by the representative", rep_never_said_yes),
+    ("I4", "confirmation nobody gave", recorded_yes_nobody_gave),
+    ("I4", "restart without an order", no_order_at_all),
+    ("I4", "no consent of the customer", silence_taken_as_yes),
+    ("I4", "no consent of the customer", no_taken_as_yes),
+    ("I4", "no consent of the customer", old_click_used_again),
+    ("I5", "screen shared without consent", shared_without_consent),
+    ("I5", "screen shared without consent", shared_although_declined),
+    ("I6", "left in safe mode", left_in_safe_mode),
+    ("I7", "left behind: boot:safeboot=network", left_a_flag),
+    ("I7", "left behind: missing:boot:safeboot=network", took_the_owners_flag),
+    ("I7", "left behind: registry:HKCU/RunOnce/!rragent", left_and_added_after_the_deletion),
+    ("I8", "mac told to restart", mac_ordered),
+    ("I8", "mac restarted", mac_restarted),
+    ("I9", "no verdict in time", never_decided),
+    ("I9", "no verdict in time", decided_too_late),
+    ("I10", "safe mode ordered in application mode", safe_mode_ordered_in_application_mode),
+    ("I10", "safe mode armed in application mode", safe_mode_armed_in_application_mode),
+    ("I11", "foreign restart resumed", foreign_resumed),
+    ("I11", "foreign restart resumed", foreign_resumed_after_withdrawal),
+    ("I12", "transcript numbering broken", line_missing),
+    ("I12", "customer's line repeated", line_repeated),
+    ("I12", "customer's line missing", typed_line_skipped),
+    ("I12", "line lost at the server", line_never_written),
+    ("I12", "line changed on its way", line_changed),
+    ("I12", "shown line is not in the transcript", strangers_line_shown),
+    ("I12", "shown out of order", shown_twice),
+    ("I13", "answer nobody gave", human_answer_without_a_click),
+    ("I13", "answer without a question", answer_to_no_question),
+    ("I13", "customer's decision nobody took", window_closed_by_windows_taken_for_leaving),
+    ("I13", "resumed without a new boot", resumed_from_the_old_boot),
+    ("I13", "resumed from the old boot", resumed_with_the_old_mark),
+    ("I13", "boot without a request", boot_without_a_request),
+    ("I13", "restart without who or where", restart_from_nowhere),
+]
+
+
+@pytest.mark.parametrize(("name", "cause", "make"), BAD, ids=[f"{n}-{f.__name__}" for n, _, f in BAD])
+def test_a_violation_is_found_and_named(name: str, cause: str, make: Callable[[], Hand]) -> None:
+    hand = make()
+    result = hand.results()[name]
+    assert (result.outcome, result.cause) == ("failed", cause)
+    assert "expected" in result.message
+    assert "seen" in result.message
+    assert 0 <= result.entry < len(hand.history)
+
+
+def test_every_invariant_has_a_violation_here() -> None:
+    assert {name for name, _, _ in BAD} == {f"I{n}" for n in range(1, 14)}
+
+
+# --- what is allowed although it looks like a violation ---------------------------------------------------------
+
+
+def test_the_owners_safe_boot_flag_may_keep_the_pc_in_safe_mode() -> None:
+    flag = ("boot:safeboot=network", "file:theirs")
+    assert "I6" not in Hand().opening(items=flag).restarts().healed().winds_down(safe=True, items=flag).failing()
+
+
+def test_a_deleted_agent_cannot_clean_up_and_the_pass_says_so() -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered("agent deleted"))
+    result = hand.healed().winds_down(items=("file:theirs", "registry:ours")).results()["I7"]
+    assert result.outcome == "passed"
+    assert "registry:ours" in result.message
+
+
+def test_deleting_an_agent_after_the_end_excuses_nothing() -> None:
+    hand = Hand().opening().server(r.SessionEnded(SESSION, "representative", "done"))
+    hand.pc(seen.MachineTampered("agent deleted")).healed()
+    assert "I7" in hand.winds_down(over=False, items=("file:theirs", "registry:ours")).failing()
+
+
+def test_residue_that_the_scenario_allows_is_no_violation() -> None:
+    hand = Hand().opening().restarts().healed().winds_down(items=("file:theirs", "file:ticket"))
+    assert "I7" in hand.failing()
+    assert hand.results(("file:ticket",))["I7"].outcome == "passed"
+
+
+def test_foreign_restarts_may_resume_where_the_profile_says_so() -> None:
+    hand = Hand(PROFILES["setme"]).opening().boots_up("windows dialog").logs_on().resumed(0).ends()
+    assert hand.failing() == {}
+
+
+def test_a_late_agent_may_resume_where_expiry_is_not_final() -> None:
+    hand = Hand(PROFILES["rescue"]).opening().asked().confirmed().given().armed().intended().goes_down()
+    hand.put("server", r.WindowOffline(SESSION, 1), hand.t_us + 300 * S)
+    assert hand.boots_up().logs_on().resumed(late=True).ends().failing() == {}
+
+
+def test_time_in_which_the_server_is_down_is_added_to_the_deadline_of_i9() -> None:
+    hand = Hand().opening().asked().confirmed().given().armed()
+    limit_us = hand.account.restart_limit_us + hand.account.resume_window_us
+    hand.put("server", seen.ServerDown())
+    hand.put("server", seen.ServerUp(), hand.t_us + limit_us + 40 * S)
+    hand.server(r.SessionExpired(SESSION, 1))
+    assert "I9" not in hand.healed().winds_down(over=False).failing()
+
+
+def test_loosened_protection_is_not_the_products_doing() -> None:
+    hand = Hand().opening().pc(seen.MachineTampered("record readable by everyone"), seen.SecretSeen("record"))
+    assert "I2" not in hand.ends().failing()
+
+
+def test_the_same_machine_may_take_its_own_place_over() -> None:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().boots_up().logs_on().resumed().ends()
+    assert "I3" not in hand.failing()
