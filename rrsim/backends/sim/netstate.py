@@ -174,6 +174,7 @@ def why_no_link(state: NetState) -> str:
 
 
 def by_line(state: NetState, draw: str) -> str:
+    """Return the draw's own name for a telephone line, where everything takes longer."""
     return f"{draw} dial-up" if state.wiring.kind == "dial-up" else draw
 
 

@@ -131,6 +131,7 @@ def rep_clicks(pc: Pc) -> Pc:
 def test_cause_follows_who_began_it(begin: Any, cause: str) -> None:
     pc = begin(Pc().started()).settle(until="welcome", skip=("auto logon",))
     assert [r.cause for r in pc.seen(seen.RestartBegan)] == [cause]
+    assert [e.cause for e in pc.seen(seen.SessionEnds)] == [cause]
     assert [(d.cause, d.clean) for d in pc.seen(seen.WentDown)] == [(cause, True)]
     assert [b.cause for b in pc.seen(seen.BootBegan)] == [cause]
 

@@ -1,0 +1,247 @@
+"""Grouping, JSON, JUnit, HTML, the matrix and bundles."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from rrsim.report import bundle
+from rrsim.report.grouping import counts, grouped
+from rrsim.report.html import html
+from rrsim.report.json_out import run_object
+from rrsim.report.junit import junit
+from rrsim.report.matrix import coverage, missing
+from rrsim.report.reproduce import command
+from rrsim.scenario.history import History
+from rrsim.scenario.model import Scenario
+from rrsim.scenario.result import CheckResult, Outcome, RunResult
+
+
+def made(
+    name: str, outcome: Outcome, cause: str = "", *, check: str = "I2", covers: tuple[str, ...] = ("R1",), **more: Any
+) -> RunResult:
+    """A result without a history."""
+    checks = ()
+    if outcome in ("failed", "known", "unknown"):
+        word: Any = "unknown" if outcome == "unknown" else "failed"
+        checks = (CheckResult(check=check, outcome=word, message=f"about {name}", cause=cause),)
+    scenario = Scenario(name=name, covers=covers, area="area", path=f"scenarios/area/{name}.yaml", meta={"owner": "t"})
+    more = {"backend": "sim", "seed": 1, "reason": "", **more}
+    return RunResult(scenario=scenario, outcome=outcome, checks=checks, **more)
+
+
+MIXED = [
+    made("a", "passed"),
+    made("b", "known", "old", reason="T-1"),
+    made("c", "unknown", "no witness"),
+    made("d", "failed", "rare"),
+    made("e", "failed", "often"),
+    made("f", "failed", "often"),
+    made("g", "error", reason="ZeroDivisionError: x\ntrace"),
+    made("h", "skipped", reason="needs bcdedit"),
+]
+
+
+def test_groups_new_first() -> None:
+    """The product's new failures first, the frequent before the rare, known ones last."""
+    groups = grouped(MIXED)
+    assert [(g.outcome, g.cause, len(g.results)) for g in groups] == [
+        ("failed", "often", 2), ("failed", "rare", 1), ("error", "ZeroDivisionError: x", 1),
+        ("unknown", "no witness", 1), ("known", "old", 1),
+    ]
+    assert [g.new for g in groups] == [True, True, True, True, False]
+    assert counts(MIXED) == {"passed": 1, "failed": 3, "known": 1, "unknown": 1, "skipped": 1, "error": 1}
+
+
+def test_run_object_is_plain_data(resumed: RunResult) -> None:
+    """Everything in it can be written as JSON, and the restart is told in full."""
+    data = msgspec.json.decode(msgspec.json.encode(run_object(resumed)))
+    assert data["verdict"] == "resumed"
+    assert set(data["restarts"][0]) == {
+        "number", "customer", "session", "kind", "verdict", "name", "losses", "reason", "cause", "asked_us", "decided_us",
+    }
+
+
+def test_junit_separates_product_from_the_rest() -> None:
+    """failure, error with type, skipped; properties on every case; new failures first."""
+    root = ET.fromstring(junit(MIXED, ["x.yaml:3: bad"]))  # noqa: S314 - our own text
+    assert [root.get(k) for k in ("tests", "failures", "errors")] == ["9", "3", "3"]
+    area, bad = root.findall("testsuite")
+    assert area.get("name") == "area"
+    assert bad.find("testcase/error").get("type") == "rrsim.input"  # type: ignore[union-attr]
+    cases = {c.get("name"): c for c in area.findall("testcase")}
+    assert list(cases)[:2] == ["e", "f"]
+    kinds = {n: [(x.tag, x.get("type")) for x in c if x.tag != "properties"] for n, c in cases.items()}
+    assert kinds["a"] == []
+    assert kinds["b"] == [("skipped", "rrsim.known")]
+    assert kinds["c"] == [("error", "rrsim.unknown")]
+    assert kinds["d"] == [("failure", "rare")]
+    assert kinds["g"] == [("error", "rrsim.environment")]
+    assert kinds["h"] == [("skipped", "rrsim.skipped")]
+    properties = {p.get("name"): p.get("value") for p in cases["a"].iter("property")}
+    assert properties == {"seed": "1", "backend": "sim", "ids": "R1", "edge_cases": "", "verdicts": "", "meta.owner": "t"}
+
+
+def test_junit_survives_characters_that_xml_has_not() -> None:
+    """A control character in a message does not make the file unreadable."""
+    ET.fromstring(junit([made("a", "failed", "nul \x00 esc \x1b <&>")]))  # noqa: S314 - our own text
+
+
+def test_junit_failure_shows_timeline_seed_and_command(expired: RunResult) -> None:
+    """Everything to understand and repeat it, the command last."""
+    check = CheckResult(check="I9", outcome="failed", message="no verdict", cause="late", entry=40)
+    failed = msgspec.structs.replace(expired, outcome="failed", checks=(check,))
+    text = ET.fromstring(junit([failed])).find(".//failure").text or ""  # type: ignore[union-attr]  # noqa: S314
+    assert "timeline around it" in text
+    assert "\n> " in text
+    assert "seed 1, backend sim" in text
+    assert text.rstrip().endswith("rrsim run scenarios/area/made-here.yaml -k made-here --seed 1")
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and which tags it opens."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.refers: list[str] = []
+        self.ids: set[str] = set()
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note references and ids."""
+        self.tags.append(tag)
+        self.refers += [v or "" for k, v in attrs if k in ("src", "href", "action", "data", "xlink:href")]
+        self.ids.update(v or "" for k, v in attrs if k == "id")
+
+
+def test_html_is_self_contained_and_links_work(resumed: RunResult, expired: RunResult) -> None:
+    """No outside resource; every link points into the page."""
+    text = html([resumed, expired, *MIXED], ["x.yaml:3: bad"], made="2031-01-01")
+    page = Page(text)
+    assert page.refers
+    assert [r for r in page.refers if not r.startswith("#") or r[1:] not in page.ids] == []
+    assert re.findall(r"url\(|@import|https?://", text) == []
+    assert "default-src 'none'" in text
+    assert "prefers-color-scheme: dark" in text
+    assert page.tags.count("svg") == 2
+    assert page.tags.count("link") == page.tags.count("img") == 0
+
+
+def test_html_says_what_matters_first(resumed: RunResult) -> None:
+    """Tiles, then failures with the new ones first, then requirements, then runs."""
+    text = html([resumed, *MIXED])
+    order = [text.index(w) for w in ("class=\"tiles\"", "I2: often", "I2: rare", "I2: old", "<h2>Requirements", "<h2>Runs")]
+    assert order == sorted(order)
+
+
+def test_html_escapes(resumed: RunResult) -> None:
+    """Names, reasons and problems cannot become markup."""
+    evil = "<script>alert(1)</script>"
+    scenario = Scenario(name=evil, case=evil, about=evil, area=evil, covers=(evil,), path=evil, meta={evil: evil})
+    check = CheckResult(check=evil, outcome="failed", message=evil, cause=evil)
+    result = msgspec.structs.replace(resumed, scenario=scenario, checks=(check,), outcome="failed", reason=evil)
+    text = html([result], [evil], options=[evil])
+    assert evil not in text
+    assert Page(text).tags.count("script") == 1
+
+
+def test_html_of_many_runs_stays_small(resumed: RunResult) -> None:
+    """Only so many passed runs carry a picture; the rest are lines; failed ones are drawn."""
+    failed = msgspec.structs.replace(
+        resumed, outcome="failed", seed=9, checks=(CheckResult(check="I1", outcome="failed", cause="x"),)
+    )
+    text = html([resumed] * 2000 + [failed], details=5)
+    assert text.count("<svg") == 6
+    assert len(text) < 4_000_000
+    assert "1995 runs are listed without a picture" in text
+    assert html([resumed], details=0).count("<svg") == 0
+
+
+def test_html_of_nothing() -> None:
+    """An empty run has a page."""
+    assert "<h2>Requirements" in html([])
+
+
+def test_matrix_grades() -> None:
+    """Simulator modelled; a stand-in weakens a live run; the worst decides."""
+    live = made("a", "passed", backend="wine", covers=("R6",))
+    helped = made("b", "passed", backend="wine", covers=("R6",), stand_ins=("bcdedit",))
+    rows = {r.id: r for r in coverage([live, made("c", "passed", covers=("R6",))])}
+    assert {c.backend: c.grade for c in rows["R6"].cells} == {"sim": "modelled", "wine": "real"}
+    rows = {r.id: r for r in coverage([live, helped])}
+    assert rows["R6"].cells[0].grade == "stand-in"
+
+
+def test_matrix_states() -> None:
+    """A failure outweighs a pass; skipped everywhere is unknown, not green; one bad seed spoils a case."""
+    rows = {
+        r.id: r.state
+        for r in coverage([
+            made("a", "passed", covers=("R1", "R2")), made("b", "failed", covers=("R2",)),
+            made("c", "skipped", covers=("R3",)), made("d", "passed", covers=("R4", "rule 3")),
+            made("d", "unknown", covers=("R4",), seed=2),
+        ])
+    }
+    assert [rows[f"R{n}"] for n in range(1, 6)] == ["passed", "failed", "unknown", "unknown", "none"]
+    assert rows["rule 3"] == "passed"
+    assert missing(coverage([made("a", "passed", covers=tuple(f"R{n}" for n in range(1, 14)))])) == ["R14"]
+
+
+def test_bundle_keeps_the_run(expired: RunResult, tmp_path: Path) -> None:
+    """What was saved is read back: the same scenario, seed, causes and history digest."""
+    check = CheckResult(check="I9", outcome="failed", message="no verdict", cause="late")
+    failed = msgspec.structs.replace(expired, outcome="failed", checks=(check,))
+    saved = bundle.load(bundle.save(failed, str(tmp_path / "out")))
+    assert saved.scenario == expired.scenario
+    assert (saved.seed, saved.outcome, saved.causes) == (1, "failed", (("I9", "late"),))
+    assert saved.digest == bundle.digest_of(expired.history) != ""
+
+
+def test_bundle_names_are_safe() -> None:
+    """A case may hold slashes and be very long; its folder may not."""
+    result = made("x" * 300 + "/../../etc", "failed")
+    name = bundle.folder_name(result)
+    assert "/" not in name
+    assert len(name) < 130
+
+
+def test_no_secret_in_any_document(expired: RunResult, resumed: RunResult, tmp_path: Path) -> None:
+    """Rule 5: the tickets and keys of a run are in no report and no bundle."""
+    from rrsim.report.terminal import show
+
+    assert resumed.history is not None
+    secrets = {
+        getattr(e, f) for _, _, e, _ in resumed.history.entries for f in ("ticket", "live_key", "fresh")
+        if getattr(e, f, "")
+    }
+    assert len(secrets) >= 2
+    failed = msgspec.structs.replace(resumed, outcome="failed", checks=(CheckResult(check="I1", outcome="failed"),))
+    folder = Path(bundle.save(failed, str(tmp_path)))
+    texts = [show(failed, everything=True), html([failed]), junit([failed]), *(p.read_text() for p in folder.iterdir())]
+    assert [s for s in secrets for t in texts if s in t] == []
+
+
+def test_reproduce_command_is_quoted() -> None:
+    """It can be pasted into a shell, with everything that mattered."""
+    s = Scenario(name="a", case="fault=it's, x", path="my scenarios/a.yaml")
+    line = command(s, 3, backend="wine", profile="rescue", time_scale=10)
+    import shlex
+
+    assert shlex.split(line) == [
+        "rrsim", "run", "my scenarios/a.yaml", "-k", "a[fault=it's, x]", "--seed", "3", "--backend", "wine",
+        "--profile", "rescue", "--time-scale", "10",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_history_free_results_draw_nothing(count: int, by_hand: Callable[..., History]) -> None:
+    """A result whose history was let go is a line in the page."""
+    assert html([made("a", "passed")] * count).count("<svg") == 0
