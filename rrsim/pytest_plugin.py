@@ -216,7 +216,7 @@ class ScenarioItem(pytest.Item):
         self.user_properties.extend(_properties(self.result))
         result = self.result
         if result.outcome == "skipped":
-            pytest.skip(result.reason)
+            raise pytest.skip.Exception(result.reason, _use_item_location=True)
         if result.outcome == "known":
             pytest.xfail(result.reason or "known issue")
         if result.outcome == "unknown":
@@ -228,12 +228,6 @@ class ScenarioItem(pytest.Item):
         """Fail if the product failed."""
         if self.result is not None:
             check(self.result)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show the checks, the timeline around the violation, the seed and the commands that repeat it."""
-        if isinstance(excinfo.value, (ScenarioFailed, ScenarioUnknown, HarnessFailed)):
-            return failure_text(excinfo.value.result, self.config, self.nodeid)
-        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Say where the case stands."""
@@ -356,7 +350,9 @@ def pytest_runtest_makereport(
         kinds = {ScenarioFailed: "", ScenarioUnknown: UNKNOWN, HarnessFailed: ENVIRONMENT}
         cause = problem.cause if problem else error.result.reason.partition("\n")[0]
         setattr(report, TOLD, [kinds[type(error)], problem.check if problem else "harness", cause])
-        if not isinstance(item, ScenarioItem):
+        if isinstance(item, ScenarioItem):  # pytest asks an item for its words about failures in the call only
+            report.longrepr = failure_text(error.result, item.config, item.nodeid)
+        else:
             report.sections.append(("rrsim", failure_text(error.result, item.config, item.nodeid)))
     return report
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from rrsim.cli import clock
 from rrsim.cli.errors import CommandError, environment_error
 from rrsim.protocol.settings import PROFILES
 from rrsim.scenario.model import Scenario
@@ -72,9 +73,11 @@ def runner_for(name: str) -> Runner:
 
 
 def run_safely(run: Runner, scenario: Scenario, seed: int, backend: str = "sim") -> RunResult:
-    """Run one case; an error of the harness becomes a result of its own, so that no other run is lost."""
+    """Run one case and note how long it took. An error of the harness becomes a result: no other run is lost."""
+    began = clock.elapsed_s()
     try:
-        return run(scenario, seed)
+        result = run(scenario, seed)
+        return msgspec.structs.replace(result, wall_us=round((clock.elapsed_s() - began) * 1e6))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the harness's and must not stop the others
         import traceback
 

@@ -132,8 +132,7 @@ def picture(timeline: Timeline, restarts: Sequence[RestartResult] = (), violatio
         violations: history entries at which a check failed; marked by a red line, and always inside the picture.
     """
     points = [x.t_us for x in timeline.lines if x.entry in set(violations)]
-    end = max([timeline.healed_us, *points]) if timeline.healed_us >= 0 else timeline.end_us
-    timeline = cut(timeline, min([timeline.start_us, *points]), end)
+    timeline = cut(timeline, min([timeline.start_us, *points]), max([timeline.wind_down_us, *points]))
     marks = _key_lines(timeline)
     start = timeline.start_us
     moments = [start, timeline.end_us, *points, *(x.t_us for x in marks)]

@@ -71,8 +71,8 @@ class Timeline(msgspec.Struct, frozen=True, gc=False):
     start_us: int
     """When the scenario's steps begin: what times are relative to. Before that the session is being set up."""
     end_us: int
-    healed_us: int
-    """When all faults were taken back; -1 if that is not in the history. Afterwards the harness winds down."""
+    wind_down_us: int
+    """When the harness begins to end sessions and to probe, after all faults were taken back; the end if it never does."""
 
 
 def lane_of(source: str, event: Any, customers: int) -> str:
@@ -147,7 +147,6 @@ def start_of(history: History) -> int:
 def extract(history: History) -> Timeline:
     """Build the timeline of a history. Works on any prefix of one."""
     end_us = history.entries[-1][0] if history.entries else 0
-    healed = next((t for t, _, e, _ in history.entries if isinstance(e, seen.Healed)), -1)
     bars = [*_machine_bars(history, end_us), *_session_bars(history, end_us)]
     return Timeline(
         lanes=lanes_for(history.header.customers),
@@ -156,8 +155,19 @@ def extract(history: History) -> Timeline:
         windows=windows_of(history.entries),
         start_us=start_of(history),
         end_us=end_us,
-        healed_us=healed,
+        wind_down_us=_wind_down(history, end_us),
     )
+
+
+def _wind_down(history: History, end_us: int) -> int:
+    """Find the last instant that is the scenario's own: a late agent that is turned away still belongs to it."""
+    healed = False
+    for t_us, _, event, _ in history.entries:
+        healed = healed or isinstance(event, seen.Healed)
+        probe = isinstance(event, seen.RestartBegan) and event.cause == "probe"
+        if healed and (probe or isinstance(event, r.SessionEnded)):
+            return t_us - 1
+    return end_us
 
 
 def cut(timeline: Timeline, from_us: int, until_us: int) -> Timeline:

@@ -73,7 +73,8 @@ def _named(
 
 
 def _steps(history: History) -> list[CheckResult]:
-    """Steps that never became possible."""
+    """Steps that never became possible. What the people could not do while the harness winds down is no step."""
+    healed_at = next((at for at, entry in enumerate(history.entries) if type(entry[2]) is seen.Healed), None)
     return [
         CheckResult(
             check=f"step {event.step.removeprefix('step ')}",
@@ -83,7 +84,7 @@ def _steps(history: History) -> list[CheckResult]:
             cause="step impossible",
             entry=at,
         )
-        for at, (_, _, event, _) in enumerate(history.entries)
+        for at, (_, _, event, _) in enumerate(history.entries[:healed_at])
         if type(event) is seen.StepImpossible
     ]
 

@@ -49,7 +49,7 @@ class SessionTrack:
     """What the server's records say about one session so far."""
 
     __slots__ = (
-        "account", "connected", "customer", "joined", "machine", "mode", "offline", "open_restart", "order",
+        "account", "connected", "customer", "joined", "machine", "mode", "offline", "open_restarts", "order",
         "order_us", "over", "over_us", "platform", "restarts", "session", "sharing", "taken", "window",
     )
 
@@ -72,8 +72,8 @@ class SessionTrack:
         self.machine = ""
         self.restarts = 0
         """Highest restart number that was asked."""
-        self.open_restart: int | None = None
-        """The restart that has no verdict yet, if any."""
+        self.open_restarts: tuple[int, ...] = ()
+        """The restarts without a verdict; more than one only if a server takes a second request meanwhile."""
         self.order: r.OrderGiven | None = None
         """The latest order."""
         self.order_us = -1
@@ -90,6 +90,11 @@ class SessionTrack:
         if self.joined and not self.connected:
             return "interrupted"
         return "active" if self.taken else "queued"
+
+    @property
+    def open_restart(self) -> int | None:
+        """The restart that has no verdict yet, if any: the one asked first."""
+        return self.open_restarts[0] if self.open_restarts else None
 
     @property
     def live(self) -> bool:
@@ -133,7 +138,7 @@ class Tracker:
     @property
     def undecided(self) -> bool:
         """Whether some restart has no verdict yet and its session is not over."""
-        return any(t.open_restart is not None and t.over is None for t in self.sessions.values())
+        return any(t.open_restarts and t.over is None for t in self.sessions.values())
 
     @property
     def away(self) -> bool:
@@ -173,7 +178,7 @@ def _reconnected(track: SessionTrack, _t: int, record: r.EndpointReconnected) ->
 
 def _asked(track: SessionTrack, _t: int, record: r.RestartAsked) -> None:
     track.restarts = max(track.restarts, record.restart)
-    track.open_restart = record.restart
+    _open(track, record.restart)
 
 
 def _confirmed(track: SessionTrack, _t: int, record: r.RestartConfirmed) -> None:
@@ -183,13 +188,13 @@ def _confirmed(track: SessionTrack, _t: int, record: r.RestartConfirmed) -> None
 
 def _given(track: SessionTrack, t_us: int, record: r.OrderGiven) -> None:
     track.restarts = max(track.restarts, record.restart)
-    track.open_restart = record.restart
+    _open(track, record.restart)
     track.order, track.order_us = record, t_us
 
 
 def _window(track: SessionTrack, _t: int, record: r.WindowOpened) -> None:
     # A window without an open restart is that of a network loss: the session is interrupted, not rebooting (rule 3).
-    track.window = track.open_restart is not None and record.restart == track.open_restart
+    track.window = record.restart in track.open_restarts
 
 
 def _offline(track: SessionTrack, _t: int, record: r.WindowOffline) -> None:
@@ -205,8 +210,8 @@ def _resumed(track: SessionTrack, _t: int, record: r.EndpointResumed) -> None:
 
 
 def _not_done(track: SessionTrack, _t: int, record: r.RestartRefused | r.RestartCancelled | r.RestartUndone) -> None:
-    track.window = False
     _close(track, record.restart)
+    track.window = track.window and bool(track.open_restarts)
 
 
 def _sharing(track: SessionTrack, _t: int, record: r.SharingChanged) -> None:
@@ -228,13 +233,17 @@ def _ended(track: SessionTrack, t_us: int, _record: r.SessionEnded) -> None:
 def _over(track: SessionTrack, t_us: int, how: SessionEnd) -> None:
     if track.over is None:
         track.over, track.over_us = how, t_us
-    track.open_restart = None
+    track.open_restarts = ()
     track.connected = track.window = track.offline = False
 
 
 def _close(track: SessionTrack, restart: int) -> None:
-    if track.open_restart == restart:
-        track.open_restart = None
+    track.open_restarts = tuple(number for number in track.open_restarts if number != restart)
+
+
+def _open(track: SessionTrack, restart: int) -> None:
+    if restart not in track.open_restarts:
+        track.open_restarts += (restart,)
 
 
 HANDLERS: Final[dict[type[Any], Callable[[SessionTrack, int, Any], None]]] = {

@@ -44,7 +44,8 @@ class Restart:
     __slots__ = (
         "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_at", "decided_us",
         "elevated", "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us",
-        "other_user", "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "verdict",
+        "other_user", "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "unless",
+        "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,8 @@ class Restart:
         """Sharing is back since the session resumed."""
         self.other_user = self.signed_in = False
         self.fixed_losses: tuple[str, ...] = ()
+        self.unless: tuple[VerdictName, int, str] | None = None
+        """What it comes to if no record says more."""
 
     def decide(self, verdict: VerdictName, t_us: int, reason: str = "") -> None:
         """Set the verdict; the first decision stands."""
@@ -101,8 +104,8 @@ class Verdicts:
         self.tracker = tracker
         self.pcs: dict[int, w.PcWitness] = {}
         self.restarts: list[Restart] = []
-        self._open: dict[str, Restart] = {}
-        """Session -> its ordered restart without a verdict."""
+        self._open: dict[str, list[Restart]] = {}
+        """Session -> its ordered restarts without a verdict; more than one only if a server takes a second request."""
         self._foreign: dict[str, Restart] = {}
         """Session -> its foreign restart without a verdict."""
         self._back: dict[str, list[Restart]] = {}
@@ -139,7 +142,7 @@ class Verdicts:
         track = self.tracker.latest.get(customer)
         if event.cause == "probe" or track is None or not track.live:
             return
-        ordered = self._open.get(track.session)
+        ordered = self._under_way(track.session)
         pc = self.pc(customer)
         if pc.intent:
             if ordered is not None and not ordered.booted:
@@ -164,25 +167,38 @@ class Verdicts:
 
     def ordered(self, record: r.RestartAsked | r.OrderGiven | r.RestartRefused, at: int, t_us: int) -> Restart:
         """Return the open ordered restart a record speaks of, opening it if nothing did."""
-        found = self._open.get(record.session)
-        if found is None or found.number != record.restart:
+        found = self._opened(record)
+        if found is None:
             track = self.tracker.track(record.session)
             found = Restart("ordered", track, record.restart, at, t_us)
             found.named_at = self._named.pop(track.customer, -1)
-            self._open[record.session] = found
+            self._open.setdefault(record.session, []).append(found)
             self.restarts.append(found)
         return found
+
+    def _opened(self, record: Any) -> Restart | None:
+        """Return the open ordered restart with the record's number."""
+        for restart in self._open.get(record.session, ()):
+            if restart.number == record.restart:
+                return restart
+        return None
+
+    def _under_way(self, session: str) -> Restart | None:
+        """Return the open ordered restart that was given to the agent last, or else asked last."""
+        found = self._open.get(session)
+        return max(found, key=lambda restart: (restart.ordered_at, restart.asked_at)) if found else None
 
     def asked(self, at: int, t_us: int, _source: str, record: r.RestartAsked) -> None:
         """A restart begins its life."""
         self.ordered(record, at, t_us)
 
     def confirmed(self, _at: int, t_us: int, _source: str, record: r.RestartConfirmed) -> None:
-        """The representative's No cancels, silence refuses (R4, rule 6)."""
-        if record.answer == "no":
-            self._settle(record, "cancelled", t_us, "the representative said no")
-        elif record.answer == "silence":
-            self._settle(record, "refused", t_us, "silence: the representative did not confirm")
+        """The representative's No cancels, silence refuses (R4, rule 6), unless the server records its own reason."""
+        restart = self._opened(record)
+        if restart is not None and record.answer == "no":
+            restart.unless = ("cancelled", t_us, "the representative said no")
+        elif restart is not None and record.answer == "silence":
+            restart.unless = ("refused", t_us, "silence: the representative did not confirm")
 
     def given(self, at: int, t_us: int, _source: str, record: r.OrderGiven) -> None:
         """The agent is told: from here on the session's earlier losses are settled."""
@@ -195,8 +211,8 @@ class Verdicts:
 
     def armed(self, at: int, t_us: int, _source: str, record: r.OrderArmed) -> None:
         """Everything for the way back is in place."""
-        restart = self._open.get(record.session)
-        if restart is not None and restart.number == record.restart:
+        restart = self._opened(record)
+        if restart is not None:
             restart.armed_at, restart.armed_us = at, t_us
 
     def refused(self, at: int, t_us: int, _source: str, record: r.RestartRefused) -> None:
@@ -211,15 +227,15 @@ class Verdicts:
 
     def undone(self, _at: int, t_us: int, _source: str, record: r.RestartUndone) -> None:
         """The restart did not happen (rule 11)."""
-        restart = self._open.get(record.session)
+        restart = self._opened(record)
         pc = self.pc(self.tracker.track(record.session).customer)
         person = restart is not None and pc.stopped_at > restart.asked_at and pc.stopped_by.startswith(_PERSONS)
         self._settle(record, "cancelled" if person else "refused", t_us, record.reason)
 
     def _settle(self, record: Any, verdict: VerdictName, t_us: int, reason: str) -> None:
-        restart = self._open.get(record.session)
-        if restart is not None and restart.number == record.restart:
-            del self._open[record.session]
+        restart = self._opened(record)
+        if restart is not None:
+            self._open[record.session].remove(restart)
             restart.decide(verdict, t_us, reason)
 
     def joined(self, at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
@@ -228,8 +244,8 @@ class Verdicts:
 
     def offline(self, at: int, t_us: int, _source: str, record: r.WindowOffline) -> None:
         """The window ran out, but the profile lets a late agent back in (EX-05): expired, until it comes."""
-        restart = self._open.get(record.session)
-        if restart is not None and restart.number == record.restart:
+        restart = self._opened(record)
+        if restart is not None:
             verdict, reason = self._why_away(restart)
             restart.offline_us, restart.decided_at = t_us, at
             restart.decide(verdict, t_us, reason)
@@ -239,7 +255,9 @@ class Verdicts:
         track = self.tracker.track(record.session)
         pc = self.pc(track.customer)
         foreign = self._foreign.pop(record.session, None)
-        ordered = self._open.pop(record.session, None)
+        ordered = self._under_way(record.session)
+        if ordered is not None:
+            self._open[record.session].remove(ordered)
         if foreign is not None:
             self._came_back(foreign, at, t_us, record, pc)
             if ordered is not None and not ordered.booted:
@@ -294,21 +312,29 @@ class Verdicts:
             expired = may and type(record) is r.SessionExpired
             foreign.decided_at = at
             foreign.decide("expired" if expired else "lost", t_us, f"a restart nobody ordered: {foreign.cause}")
-        ordered = self._open.pop(record.session, None)
-        if ordered is None:
+        for ordered in self._open.pop(record.session, ()):
+            if ordered.verdict is None:
+                ordered.decided_at = at
+                self._ended(ordered, t_us, record)
+
+    def _ended(
+        self, ordered: Restart, t_us: int, record: r.SessionExpired | r.SessionLost | r.SessionEnded
+    ) -> None:
+        """Decide an ordered restart that was open when its session ended."""
+        if ordered.unless is not None:
+            ordered.decide(*ordered.unless)
             return
-        if ordered.verdict is None:
-            ordered.decided_at = at
-        if type(record) is r.SessionEnded and record.by == "representative":
+        if isinstance(record, r.SessionEnded) and record.by == "representative":
             ordered.decide("cancelled", t_us, f"the representative ended the session: {record.reason}")
             return
         verdict, reason = self._why_away(ordered)
-        if verdict == "expired" and type(record) is not r.SessionExpired:
-            by = f"{record.by}: " if type(record) is r.SessionEnded else ""
-            reason = f"{by}{record.reason}"  # type: ignore[union-attr]
-            verdict = "lost"
-            if type(record) is r.SessionEnded and record.by == "customer":
-                verdict = "lost" if self.pc(ordered.customer).requested_at > ordered.asked_at else "cancelled"
+        if verdict == "expired" and isinstance(record, r.SessionEnded):
+            # Whoever ended it: for this restart there is no way back, unless nothing had been requested yet (rule 12).
+            requested = self.pc(ordered.customer).requested_at > ordered.asked_at
+            verdict = "cancelled" if record.by == "customer" and not requested else "lost"
+            reason = f"{record.by}: {record.reason}"
+        elif verdict == "expired" and isinstance(record, r.SessionLost):
+            verdict, reason = "lost", record.reason
         ordered.decide(verdict, t_us, reason)
 
     def _why_away(self, restart: Restart) -> tuple[VerdictName, str]:
@@ -327,7 +353,7 @@ class Verdicts:
         if restart.armed_at >= 0 and pc.died_at > restart.armed_at and gone_at < restart.ordered_at:
             return "lost", "the agent process died without a new boot"
         if pc.tampered_at > restart.ordered_at >= 0:
-            return "lost", pc.tampered
+            return "lost", f"somebody tampered with the way back: {pc.tampered}"
         return "expired", ""
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -362,6 +388,8 @@ def _name(restart: Restart, entries: list[Entry]) -> str:
 def _result(
     restart: Restart, number: int, entries: list[Entry], complete: bool, missing: tuple[str, ...]
 ) -> RestartResult:
+    if restart.verdict is None and restart.unless is not None:
+        restart.decide(*restart.unless)
     verdict: VerdictName = restart.verdict or "unknown"
     reason = restart.reason
     losses: tuple[str, ...] = ()

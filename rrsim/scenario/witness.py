@@ -13,7 +13,8 @@ from rrsim.scenario.history import Entry
 
 _WITHDRAWS: Final = frozenset({"record erased", "record saved", "ticket saved"})
 """Later writes that withdraw a recorded intent (rule 3)."""
-_NO_WAY_BACK: Final = ("agent", "ticket", "record", "identity")
+_NO_WAY_BACK: Final = ("agent", "service", "ticket", "record", "identity")
+_OURS: Final = frozenset({"agent", "service", "ticket", "record", "autostart", "safe boot key", "boot flag"})
 _DESTROYED: Final = ("delet", "damag", "remov", "lost", "forg", "chang", "corrupt", "unreadable")
 
 class PcWitness:
@@ -122,9 +123,22 @@ def _taken_back(pc: PcWitness, at: int, _t: int, event: seen.RestartStopped) -> 
     pc.stopped_at, pc.stopped_by = at, event.by
 
 
+def removes(what: str) -> bool:
+    """Say whether a tampering took something of ours away: it names a thing, or says that one was removed."""
+    what = what.lower()
+    return what in _OURS or "delet" in what or "remov" in what
+
+
+def bars_the_way(what: str) -> bool:
+    """Say whether a tampering can leave no way back: agent, ticket, record or identity gone (BO-09, BO-14, SH-10)."""
+    what = what.lower()
+    if what in _NO_WAY_BACK:
+        return True
+    return any(word in what for word in _NO_WAY_BACK) and any(word in what for word in _DESTROYED)
+
+
 def _tampered(pc: PcWitness, at: int, _t: int, event: seen.MachineTampered) -> None:
-    what = event.what.lower()
-    if any(word in what for word in _NO_WAY_BACK) and any(word in what for word in _DESTROYED):
+    if bars_the_way(event.what):
         pc.tampered_at, pc.tampered = at, event.what
 
 

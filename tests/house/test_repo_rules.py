@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import rules
 from tests.house.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,12 @@ def test_a_run_imports_nothing_it_does_not_use() -> None:
 def test_the_import_report_sees_a_heavy_import() -> None:
     """The check above can fail: a program that imports asyncio is seen to."""
     assert "asyncio" in imported_by("import asyncio")
+
+
+def test_every_shell_is_there_and_needs_to_be_one() -> None:
+    """A module is excused from being pure only while it exists and imports something impure."""
+    for name in sorted(rules.SHELLS):
+        assert f"rrsim/{name}:" in "\n".join(rules.impure_imports(ROOT)), f"{name} need not be a shell any more"
 
 
 def test_lock_files_hold_exact_versions() -> None:

@@ -58,6 +58,11 @@ BAD: list[tuple[Rule, dict[str, str], str]] = [
     ),
     (rules.links_in_documents_lead_somewhere, {"docs/a.md": "[b](b.md)\n"}, "links to b.md"),
     (
+        rules.documents_are_in_the_index,
+        {"docs/README.md": "[a](a.md)\n", "docs/a.md": "", "docs/b.md": ""},
+        "docs/b.md:1",
+    ),
+    (
         rules.changelog_knows_the_version,
         {"rrsim/__init__.py": '__version__ = "9.9.9"\n', "CHANGELOG.md": "## 9.9.8\n"},
         "## 9.9.9",
@@ -111,6 +116,7 @@ def good_tree() -> dict[str, str]:
         "tests/scenario/test_loader.py": "",
         "README.md": "`make run` and [more](docs/a.md)\n",
         "CONTRIBUTING.md": "",
+        "docs/README.md": "[a](a.md)\n",
         "docs/a.md": "[web](https://example.org) [here](#x)\n",
         "CHANGELOG.md": "## 1.0.0\n",
         "Makefile": "run:\n\ttrue\n",

@@ -63,7 +63,11 @@ def restart_by_hand(by_hand: Callable[..., History]) -> History:
     """One restart with a window that opens at 10 s and closes at 70 s."""
     return by_hand(
         (1, "console", m.AskRestart(place="chat window")),
-        (2, "server", r.OrderGiven(session="s", restart=1, boot_mode="normal", forced=False, boot="b1", ticket_seal="z")),
+        (
+            2,
+            "server",
+            r.OrderGiven(session="s", restart=1, boot_mode="normal", forced=False, boot="b1", ticket_seal="z"),
+        ),
         (10, "server", r.WindowOpened(session="s", restart=1, reason="announcement")),
         (12, "pc-1", seen.PhaseBegan(phase="shutting down")),
         (20, "pc-1", seen.WentDown(cause="agent", clean=True)),

@@ -65,13 +65,14 @@ def test_run_object_is_plain_data(resumed: RunResult) -> None:
     data = msgspec.json.decode(msgspec.json.encode(run_object(resumed)))
     assert data["verdict"] == "resumed"
     assert set(data["restarts"][0]) == {
-        "number", "customer", "session", "kind", "verdict", "name", "losses", "reason", "cause", "asked_us", "decided_us",
+        "number", "customer", "session", "kind", "verdict", "name", "losses", "reason", "cause", "asked_us",
+        "decided_us",
     }
 
 
 def test_junit_separates_product_from_the_rest() -> None:
     """failure, error with type, skipped; properties on every case; new failures first."""
-    root = ET.fromstring(junit(MIXED, ["x.yaml:3: bad"]))  # noqa: S314 - our own text
+    root = ET.fromstring(junit(MIXED, ["x.yaml:3: bad"]))
     assert [root.get(k) for k in ("tests", "failures", "errors")] == ["9", "3", "3"]
     area, bad = root.findall("testsuite")
     assert area.get("name") == "area"
@@ -86,19 +87,20 @@ def test_junit_separates_product_from_the_rest() -> None:
     assert kinds["g"] == [("error", "rrsim.environment")]
     assert kinds["h"] == [("skipped", "rrsim.skipped")]
     properties = {p.get("name"): p.get("value") for p in cases["a"].iter("property")}
-    assert properties == {"seed": "1", "backend": "sim", "ids": "R1", "edge_cases": "", "verdicts": "", "meta.owner": "t"}
+    own = {"seed": "1", "backend": "sim", "ids": "R1", "edge_cases": "", "verdicts": "", "meta.owner": "t"}
+    assert properties == own
 
 
 def test_junit_survives_characters_that_xml_has_not() -> None:
     """A control character in a message does not make the file unreadable."""
-    ET.fromstring(junit([made("a", "failed", "nul \x00 esc \x1b <&>")]))  # noqa: S314 - our own text
+    ET.fromstring(junit([made("a", "failed", "nul \x00 esc \x1b <&>")]))
 
 
 def test_junit_failure_shows_timeline_seed_and_command(expired: RunResult) -> None:
     """Everything to understand and repeat it, the command last."""
     check = CheckResult(check="I9", outcome="failed", message="no verdict", cause="late", entry=40)
     failed = msgspec.structs.replace(expired, outcome="failed", checks=(check,))
-    text = ET.fromstring(junit([failed])).find(".//failure").text or ""  # type: ignore[union-attr]  # noqa: S314
+    text = ET.fromstring(junit([failed])).find(".//failure").text or ""  # type: ignore[union-attr]
     assert "timeline around it" in text
     assert "\n> " in text
     assert "seed 1, backend sim" in text
@@ -138,7 +140,8 @@ def test_html_is_self_contained_and_links_work(resumed: RunResult, expired: RunR
 def test_html_says_what_matters_first(resumed: RunResult) -> None:
     """Tiles, then failures with the new ones first, then requirements, then runs."""
     text = html([resumed, *MIXED])
-    order = [text.index(w) for w in ("class=\"tiles\"", "I2: often", "I2: rare", "I2: old", "<h2>Requirements", "<h2>Runs")]
+    marks = ('class="tiles"', "I2: often", "I2: rare", "I2: old", "<h2>Requirements", "<h2>Runs")
+    order = [text.index(mark) for mark in marks]
     assert order == sorted(order)
 
 

@@ -97,7 +97,8 @@ def test_lanes_of_several_customers(by_hand: Callable[..., History]) -> None:
         customers=2,
     )
     timeline = extract(history)
-    assert timeline.lanes == ("rep", "server", *(f"{x} {n}" for n in (1, 2) for x in ("agent", "PC", "network", "customer")))
+    own = [f"{x} {n}" for n in (1, 2) for x in ("agent", "PC", "network", "customer")]
+    assert timeline.lanes == ("rep", "server", *own)
     assert [b.lane for b in timeline.bars if b.kind == "desktop"] == ["PC 2"]
     assert [x.lane for x in timeline.lines if x.tag == "clicked"] == ["customer 2", "rep"]
     assert lanes_for(1) == ("rep", "server", "agent", "PC", "network", "customer")
@@ -188,14 +189,14 @@ def test_around_nothing_in_particular_is_the_end_of_the_scenario(resumed: RunRes
 
 
 def test_cut_and_start(resumed: RunResult) -> None:
-    """The picture's part: from the first step to the healing."""
+    """The picture's part: from the first step until the harness winds down."""
     assert resumed.history is not None
     timeline = extract(resumed.history)
-    part = cut(timeline, timeline.start_us, timeline.healed_us)
+    part = cut(timeline, timeline.start_us, timeline.wind_down_us)
     assert timeline.start_us == start_of(resumed.history) > 0
-    assert all(timeline.start_us <= b.start_us <= b.end_us <= timeline.healed_us for b in part.bars)
+    assert all(timeline.start_us <= b.start_us <= b.end_us <= timeline.wind_down_us for b in part.bars)
     assert part.lines[0].t_us >= timeline.start_us
-    assert part.lines[-1].t_us <= timeline.healed_us < timeline.end_us
+    assert part.lines[-1].t_us <= timeline.wind_down_us < timeline.end_us
 
 
 def test_any_prefix_has_a_timeline(resumed: RunResult) -> None:

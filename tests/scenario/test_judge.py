@@ -67,6 +67,12 @@ def test_an_impossible_step_fails_with_its_reason() -> None:
     assert isinstance(hand.history.entries[step.entry][2], seen.StepImpossible)
 
 
+def test_what_people_could_not_do_while_the_run_winds_down_is_no_step() -> None:
+    hand = Hand().opening().restarts().healed()
+    hand.put("director", seen.StepImpossible("SignIn", "the PC is shutting down"))
+    assert judge(scenario(verdict="resumed"), hand.winds_down().history).outcome == "passed"
+
+
 @pytest.mark.parametrize("quiet", [False, None])
 def test_a_run_that_does_not_end_quietly_is_unknown(quiet: bool | None) -> None:
     hand = ordinary()

@@ -17,6 +17,7 @@ REQUESTED = r.SessionRequested(S, "standard", Account())
 TAKEN = r.SessionTaken(S, "rep-1")
 JOINED = r.EndpointJoined(S, "machine-1", "windows", "service", "boot-1", "seal")
 ASKED = r.RestartAsked(S, 1, "rep-1", "chat window", "normal", False)
+SECOND = r.RestartAsked(S, 2, "rep-2", "tools menu", "normal", False)
 GIVEN = r.OrderGiven(S, 1, "normal", False, "boot-1", "seal")
 WINDOW = r.WindowOpened(S, 1, "announcement")
 GONE = r.EndpointLost(S, "closed")
@@ -50,6 +51,9 @@ def tracked(*records: Any) -> Tracker:
         ((*ACTIVE, ASKED, r.RestartCancelled(S, 1, "customer", "no")), "active", None),
         ((*ACTIVE, ASKED, GIVEN, r.OrderArmed(S, 1)), "active", 1),
         (AWAY, "rebooting", 1),
+        ((*AWAY, SECOND, r.RestartRefused(S, 2, "under way")), "rebooting", 1),
+        ((*ACTIVE, ASKED, SECOND, r.RestartRefused(S, 1, "no")), "active", 2),
+        ((*ACTIVE, GONE, r.EndpointReconnected(S, "seal", restarting=True)), "active", None),
         ((*AWAY, r.EndpointReconnected(S, "seal", restarting=True)), "rebooting", 1),
         ((*AWAY, r.EndpointReconnected(S, "seal"), r.RestartUndone(S, 1, "blocked")), "active", None),
         ((*AWAY, r.WindowOffline(S, 1)), "offline", None),

@@ -39,6 +39,11 @@ SINGLE: list[tuple[str, str, Make]] = [
     ("resumed", "", lambda: going().boots_up().boots_up("servicing").logs_on().resumed()),
     ("resumed", "", lambda: going().boots_up("power").logs_on().resumed()),
     ("cancelled", "said no", lambda: Hand().opening().asked().server(r.RestartConfirmed(SESSION, 1, "rep-1", "no"))),
+    ("cancelled", "not confirmed", lambda: Hand().opening().asked().server(
+        r.RestartConfirmed(SESSION, 1, "rep-1", "no"), r.RestartCancelled(SESSION, 1, "rep-1", "not confirmed"))),
+    ("lost", "idle", lambda: going().server(r.SessionEnded(SESSION, "server", "idle"))),
+    ("cancelled", "closed", lambda: Hand().opening().asked().confirmed().given().server(LEFT)),
+    ("lost", "closed", lambda: going().server(LEFT)),
     ("refused", "silence", lambda: Hand().opening().asked().server(
         r.RestartConfirmed(SESSION, 1, "rep-1", "silence"))),
     ("refused", "mac", lambda: Hand().opening().asked().server(r.RestartRefused(SESSION, 1, "mac"))),
@@ -69,6 +74,11 @@ SINGLE: list[tuple[str, str, Make]] = [
         seen.AgentStopped("crash")).server(r.WindowOpened(SESSION, 1, "disconnect")))),
     ("lost", "agent deleted", lambda: expired(going().boots_up().pc(seen.MachineTampered("agent deleted")))),
     ("lost", "identity", lambda: expired(going().boots_up().pc(seen.MachineTampered("machine identity changed")))),
+    ("lost", "agent", lambda: expired(going().boots_up().pc(seen.MachineTampered("agent")))),
+    ("lost", "ticket", lambda: expired(going().boots_up().pc(seen.MachineTampered("ticket")))),
+    ("expired", "", lambda: expired(Hand().opening().pc(seen.MachineTampered("ticket")).asked().confirmed().given()
+                                    .armed().intended().goes_down().boots_up())),
+    ("expired", "", lambda: expired(going().boots_up().pc(seen.MachineTampered("wall clock")))),
     ("expired", "", lambda: expired(going().boots_up().pc(seen.MachineTampered("autostart deleted")))),
     ("unknown", "no new boot", lambda: going().resumed()),
 ]  # fmt: skip
@@ -205,6 +215,12 @@ def test_a_double_click_does_not_shift_the_names() -> None:
     hand.history.append(hand.t_us, "director", hand.history.entries[-2][2].__class__(name="double"))
     hand.server(r.RestartRefused(SESSION, 1, "no")).asked(2, name="second").server(r.RestartRefused(SESSION, 2, "no"))
     assert [one.name for one in restarts(hand.ends().history)] == ["first", "second"]
+
+
+def test_a_second_request_meanwhile_does_not_disturb_the_first() -> None:
+    hand = Hand().opening().asked(1).confirmed(1).given(1).asked(2).server(r.RestartRefused(SESSION, 2, "under way"))
+    hand.armed(1).intended().goes_down(1).boots_up().logs_on().resumed(1).ends()
+    assert [one.verdict for one in restarts(hand.history)] == ["resumed", "refused"]
 
 
 def test_two_customers_are_counted_apart() -> None:

@@ -147,7 +147,7 @@ class TicketOnce(Check):
         self._spent.setdefault(key, t_us)
 
     def _tampered(self, _at: int, _t: int, source: str, event: seen.MachineTampered) -> None:
-        if "readable" in event.what.lower():
+        if any(word in event.what.lower() for word in ("ticket", "record", "readable")):
             self._loosened.add(source)
 
     def _exposed(self, at: int, t_us: int, source: str, event: seen.SecretSeen) -> None:

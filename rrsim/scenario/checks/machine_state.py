@@ -9,6 +9,7 @@ from rrsim.machine.inventory import MISSING, difference
 from rrsim.protocol import records as r
 from rrsim.scenario.checks.base import Check, Context, Hears, clock
 from rrsim.scenario.tracker import customer_of_source
+from rrsim.scenario.witness import removes
 
 _FLAG: Final = "boot:safeboot"
 _ADDS: Final = frozenset({
@@ -111,7 +112,7 @@ class NoResidue(Check):
     def _tampered(self, at: int, t_us: int, source: str, event: seen.MachineTampered) -> None:
         what = event.what.lower()
         track = self.context.session_at(source)
-        if "delet" not in what and "remov" not in what:
+        if not removes(what):
             return
         self._removed.add(customer_of_source(source))
         if "agent" in what and track is not None and track.live:

@@ -17,7 +17,8 @@ WINDOW_US = Account().resume_window_us
 
 
 def ordinary() -> Hand:
-    return Hand().opening(shares=True).said("before", 1).restarts().said("since", 1).ends()
+    hand = Hand().opening(shares=True).said("before", 1).restarts().said("since", 1)
+    return hand.server(r.SharingChanged(SESSION, True, "back")).pc(seen.ScreenSeen(True)).ends()
 
 
 def strict() -> Hand:
@@ -75,7 +76,36 @@ def left_after_the_request() -> Hand:
     return hand.boots_up().healed().winds_down(over=False)
 
 
+def network_loss_long_ago() -> Hand:
+    hand = Hand().opening().server(r.EndpointLost(SESSION, "reset"), r.WindowOpened(SESSION, 0, "disconnect"))
+    hand.server(r.EndpointReconnected(SESSION, "seal"))
+    hand.t_us += 2 * WINDOW_US
+    hand.server(r.EndpointLost(SESSION, "reset"), r.EndpointReconnected(SESSION, "seal"))
+    return hand.restarts().ends()
+
+
+def window_closes_when_connected() -> Hand:
+    hand = Hand(Account(window_closes="connected")).opening().asked().confirmed().given().armed().intended()
+    opened_us = hand.t_us + 2 * S
+    hand.goes_down().boots_up().logs_on()
+    return hand.resumed(at_us=opened_us + WINDOW_US).ends()
+
+
+def typed_after_the_end() -> Hand:
+    hand = Hand().opening().server(r.SessionEnded(SESSION, "representative", "done"))
+    hand.put("wire-1", m.AgentChat(1, "too late"))
+    return hand.healed().winds_down(over=False)
+
+
+def two_customers_chat() -> Hand:
+    hand = Hand().opening().said("one")
+    hand.server(r.SessionRequested("session-2", "standard", Account()))
+    hand.put("console", m.RepSeesChat(1, "customer", "a line of the other session"))
+    return hand.ends()
+
+
 GOOD: list[Callable[[], Hand]] = [
+    network_loss_long_ago, window_closes_when_connected, typed_after_the_end, two_customers_chat,
     ordinary, strict, automatic, safe_mode_service, foreign_lost, new_session_after_expiry, last_instant, mac,
     left_after_the_request,
 ]  # fmt: skip
@@ -117,6 +147,13 @@ def second_window_is_not_new() -> Hand:
     hand.goes_down()
     hand.put("server", r.WindowOpened(SESSION, 1, "continued"), opened_us + 60 * S)
     return hand.boots_up().logs_on().resumed(at_us=opened_us + WINDOW_US + S).ends()
+
+
+def contact_of_the_old_boot_keeps_the_window() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().intended()
+    opened_us = hand.t_us + 2 * S
+    hand.goes_down().server(r.EndpointReconnected(SESSION, "seal", restarting=True)).boots_up().logs_on()
+    return hand.resumed(at_us=opened_us + WINDOW_US).ends()
 
 
 def came_back_after_leaving() -> Hand:
@@ -185,6 +222,24 @@ def silence_taken_as_yes() -> Hand:
 
 def no_taken_as_yes() -> Hand:
     hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed().consent(button="no")
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def representative_clicked_for_the_customer() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed()
+    hand.pc(seen.WindowShown("restart prompt"), seen.Clicked("representative", "restart prompt", "yes"))
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def other_window_clicked() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked().confirmed()
+    hand.pc(seen.WindowShown("leave prompt"), seen.Clicked("customer", "leave prompt", "yes"))
+    return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
+
+
+def automatic_yes_called_human() -> Hand:
+    hand = Hand(PROFILES["auto-accept"]).opening().asked().confirmed()
+    hand.server(r.CustomerAsked(SESSION, 1, "restart", 1), r.CustomerAnswered(SESSION, 1, "restart", 1, "yes", True))
     return hand.given().armed().intended().goes_down().boots_up().logs_on().resumed().ends()
 
 
@@ -295,6 +350,12 @@ def strangers_line_shown() -> Hand:
     return hand.ends()
 
 
+def wrong_line_at_the_console() -> Hand:
+    hand = Hand().opening().said("one")
+    hand.put("console", m.RepSeesChat(1, "rep-1", "two"))
+    return hand.ends()
+
+
 def shown_twice() -> Hand:
     hand = Hand().opening().said("one")
     hand.put("wire-1", m.ServerChat(1, "rep-1", "one"))
@@ -314,6 +375,19 @@ def answer_to_no_question() -> Hand:
 def window_closed_by_windows_taken_for_leaving() -> Hand:
     hand = Hand().opening().pc(seen.WindowGone("chat", "restart manager"))
     return hand.server(r.SessionEnded(SESSION, "customer", "closed")).healed().winds_down(over=False)
+
+
+def click_of_an_earlier_session() -> Hand:
+    hand = Hand().opening().leaves().server(r.SessionEnded(SESSION, "customer", "closed"))
+    hand.session = "session-1.2"
+    hand.joined().server(r.SessionEnded("session-1.2", "customer", "closed"))
+    return hand.healed().winds_down(over=False)
+
+
+def resumed_without_any_witnessed_boot() -> Hand:
+    hand = Hand().opening()
+    hand.history.entries = [e for e in hand.history.entries if not isinstance(e[2], seen.AgentStarted)]
+    return hand.resumed(0).ends()
 
 
 def resumed_from_the_old_boot() -> Hand:
@@ -344,6 +418,7 @@ BAD: list[tuple[str, str, Callable[[], Hand]]] = [
     ("I1", "resumed after the window", resumed_at_the_deadline),
     ("I1", "resumed after the window", second_window_is_not_new),
     ("I1", "resumed although the customer left", came_back_after_leaving),
+    ("I1", "resumed after the window", contact_of_the_old_boot_keeps_the_window),
     ("I2", "ticket accepted twice", ticket_twice),
     ("I2", "void ticket accepted", ticket_of_an_undone_restart),
     ("I2", "ticket never given", ticket_never_given),
@@ -357,6 +432,9 @@ BAD: list[tuple[str, str, Callable[[], Hand]]] = [
     ("I4", "no consent of the customer", silence_taken_as_yes),
     ("I4", "no consent of the customer", no_taken_as_yes),
     ("I4", "no consent of the customer", old_click_used_again),
+    ("I4", "no consent of the customer", representative_clicked_for_the_customer),
+    ("I4", "no consent of the customer", other_window_clicked),
+    ("I4", "no consent of the customer", automatic_yes_called_human),
     ("I5", "screen shared without consent", shared_without_consent),
     ("I5", "screen shared without consent", shared_although_declined),
     ("I6", "left in safe mode", left_in_safe_mode),
@@ -377,7 +455,11 @@ BAD: list[tuple[str, str, Callable[[], Hand]]] = [
     ("I12", "line lost at the server", line_never_written),
     ("I12", "line changed on its way", line_changed),
     ("I12", "shown line is not in the transcript", strangers_line_shown),
+    ("I12", "shown line is not in the transcript", wrong_line_at_the_console),
     ("I12", "shown out of order", shown_twice),
+    ("I13", "restart nobody ordered", no_order_at_all),
+    ("I13", "customer's decision nobody took", click_of_an_earlier_session),
+    ("I13", "resumed without a new boot", resumed_without_any_witnessed_boot),
     ("I13", "answer nobody gave", human_answer_without_a_click),
     ("I13", "answer without a question", answer_to_no_question),
     ("I13", "customer's decision nobody took", window_closed_by_windows_taken_for_leaving),
@@ -410,8 +492,9 @@ def test_the_owners_safe_boot_flag_may_keep_the_pc_in_safe_mode() -> None:
     assert "I6" not in Hand().opening(items=flag).restarts().healed().winds_down(safe=True, items=flag).failing()
 
 
-def test_a_deleted_agent_cannot_clean_up_and_the_pass_says_so() -> None:
-    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered("agent deleted"))
+@pytest.mark.parametrize("what", ["agent", "agent deleted", "the agent was removed by a security tool"])
+def test_a_deleted_agent_cannot_clean_up_and_the_pass_says_so(what: str) -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered(what))
     result = hand.healed().winds_down(items=("file:theirs", "registry:ours")).results()["I7"]
     assert result.outcome == "passed"
     assert "registry:ours" in result.message
@@ -449,8 +532,20 @@ def test_time_in_which_the_server_is_down_is_added_to_the_deadline_of_i9() -> No
     assert "I9" not in hand.healed().winds_down(over=False).failing()
 
 
-def test_loosened_protection_is_not_the_products_doing() -> None:
-    hand = Hand().opening().pc(seen.MachineTampered("record readable by everyone"), seen.SecretSeen("record"))
+@pytest.mark.parametrize(("what", "excused"), [("autostart", True), ("ticket", True), ("wall clock", False)])
+def test_what_somebody_else_took_away_is_not_missing_because_of_us(what: str, excused: bool) -> None:
+    hand = Hand().opening(items=("file:theirs", "registry:owned")).pc(seen.MachineTampered(what))
+    assert ("I7" not in hand.ends().failing()) == excused
+
+
+def test_tampering_with_something_else_excuses_no_residue() -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered("ticket")).healed()
+    assert "I7" in hand.winds_down(items=("file:theirs", "registry:ours")).failing()
+
+
+@pytest.mark.parametrize("what", ["ticket", "record readable by everyone"])
+def test_loosened_protection_is_not_the_products_doing(what: str) -> None:
+    hand = Hand().opening().pc(seen.MachineTampered(what), seen.SecretSeen("record"))
     assert "I2" not in hand.ends().failing()
 
 
