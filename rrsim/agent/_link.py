@@ -64,10 +64,10 @@ def drop(t: Turn) -> None:
 def give_up_us(settings: AgentSettings) -> int:
     """Return how long the agent tries to come back before it cleans up by itself, in microseconds.
 
-    Three windows by default: the server decides on expiry (R13), so a late agent still has time to be turned away and
-    be told; but an agent that never reaches a server must not keep a ticket for ever (rule 7).
+    One window by default: the server's began before this process did, or before this loss of network was noticed, so
+    after a whole window of trying there is certainly no way back any more (R13), and a ticket must not stay (rule 7).
     """
-    return settings.give_up_us or 3 * settings.resume_window_us
+    return settings.give_up_us or settings.resume_window_us
 
 
 def greet(t: Turn) -> None:

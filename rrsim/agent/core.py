@@ -480,8 +480,8 @@ def _timer(t: Turn, e: TimerFired) -> None:
     elif name == "restart limit" and s.restart is not None and s.restart.stage in ("arming", "requested"):
         _unwind(t, "not restarting", "", "the restart limit has passed")
     elif name == "idle" and s.goal == "idle" and s.facts.mode == "application":
-        t.set(goal="exited")
-        t.do(host.Exit("there is nothing to do"))
+        # Windows may have started us through an entry whose ticket never came to be, or was removed (rule 7).
+        session.over(t, "there is nothing to do")
     elif name.startswith("ask "):
         person.silence(t, name.removeprefix("ask "))
 

@@ -72,7 +72,7 @@ class Timeline(msgspec.Struct, frozen=True, gc=False):
     """When the scenario's steps begin: what times are relative to. Before that the session is being set up."""
     end_us: int
     wind_down_us: int
-    """When the harness begins to end sessions and to probe, after all faults were taken back; the end if it never does."""
+    """When the harness begins to end sessions and to probe, after all faults were taken back; else the end."""
 
 
 def lane_of(source: str, event: Any, customers: int) -> str:

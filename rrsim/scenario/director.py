@@ -31,7 +31,7 @@ HEALED_US: Final = 45 * SECOND_US
 """Quiet spell after healing: a retry at the longest back-off fits in."""
 ENDING_US: Final = 60 * SECOND_US
 """Time for the agent to clean up after the session's end."""
-PROBED_US: Final = 60 * SECOND_US
+PROBED_US: Final = 120 * SECOND_US
 """Time after the probe's desktop for an agent that started again to clean up."""
 PROBE_LIMIT_US: Final = 3600 * SECOND_US
 VERDICT_SLACK_US: Final = 30 * SECOND_US

@@ -31,15 +31,21 @@ FIRST_PC: Final = "pc-1"
 class Case:
     """What expectations are held against."""
 
-    __slots__ = ("entries", "expect", "history", "restarts", "steps_end")
+    __slots__ = ("_entries", "expect", "history", "restarts", "steps_end")
 
     def __init__(self, expect: Expect, history: History, found: Pass, restarts: tuple[RestartResult, ...]) -> None:
         self.expect = expect
         self.history = history
         self.restarts = restarts
         self.steps_end = found.healed_at if found.healed_at >= 0 else len(history.entries)
-        self.entries = history.entries[: self.steps_end]
+        self._entries: list[Entry] | None = None
+
+    @property
+    def entries(self) -> list[Entry]:
         """What happened while the steps went on."""
+        if self._entries is None:
+            self._entries = self.history.entries[: self.steps_end]
+        return self._entries
 
     def tracker(self) -> Tracker:
         """Return the sessions as they stood when the steps were over."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from rrsim.machine import observations as seen
 from rrsim.scenario import actions, checks, expectations
 from rrsim.scenario.history import History
 from rrsim.scenario.model import Scenario
@@ -24,12 +23,13 @@ def judge(scenario: Scenario, history: History) -> Judgement:
     """Judge a history as a run of a scenario."""
     found = checks.run(history, scenario.expect.left_behind or ())
     restarts = found.context.verdicts.results(history.entries, found.complete, found.missing)
-    restarts = _named(scenario, history, restarts)
+    if not found.named:
+        restarts = _named(scenario, restarts)
     results = [
         *expectations.invert(found.results, scenario.expect.broken_invariant),
         *expectations.evaluate(scenario.expect, history, found, restarts),
-        *_steps(history),
-        *_ends(history, scenario, restarts),
+        *(_impossible(history, at) for at in found.impossible),
+        *_ends(scenario, found, restarts),
     ]
     header = history.header
     return RunResult(
@@ -54,12 +54,8 @@ def outcome_of(results: Iterable[CheckResult]) -> Outcome:
     return "unknown" if "unknown" in outcomes or not outcomes else "passed"
 
 
-def _named(
-    scenario: Scenario, history: History, restarts: tuple[RestartResult, ...]
-) -> tuple[RestartResult, ...]:
-    """Give restarts the names of their steps where the history does not hold the actions themselves."""
-    if any(type(entry[2]) is actions.RepRestarts for entry in history.entries):
-        return restarts
+def _named(scenario: Scenario, restarts: tuple[RestartResult, ...]) -> tuple[RestartResult, ...]:
+    """Give restarts the names of their steps, in order: this history does not hold the actions themselves."""
     names: dict[int, list[str]] = {}
     for step in scenario.steps:
         if isinstance(step.action, actions.RepRestarts):
@@ -72,29 +68,24 @@ def _named(
     return tuple(out)
 
 
-def _steps(history: History) -> list[CheckResult]:
-    """Steps that never became possible. What the people could not do while the harness winds down is no step."""
-    healed_at = next((at for at, entry in enumerate(history.entries) if type(entry[2]) is seen.Healed), None)
-    return [
-        CheckResult(
-            check=f"step {event.step.removeprefix('step ')}",
-            outcome="failed",
-            message=f"expected the step {event.step!r} to be possible; seen: {event.reason}; "
-            "try: what the step waits for, and whether it can happen in this case",
-            cause="step impossible",
-            entry=at,
-        )
-        for at, (_, _, event, _) in enumerate(history.entries[:healed_at])
-        if type(event) is seen.StepImpossible
-    ]
+def _impossible(history: History, at: int) -> CheckResult:
+    """A step that never became possible. What people could not do while the harness winds down is no step."""
+    event = history.entries[at][2]
+    return CheckResult(
+        check=f"step {event.step.removeprefix('step ')}",
+        outcome="failed",
+        message=f"expected the step {event.step!r} to be possible; seen: {event.reason}; "
+        "try: what the step waits for, and whether it can happen in this case",
+        cause="step impossible",
+        entry=at,
+    )
 
 
-def _ends(history: History, scenario: Scenario, restarts: tuple[RestartResult, ...]) -> list[CheckResult]:
+def _ends(scenario: Scenario, found: checks.Pass, restarts: tuple[RestartResult, ...]) -> list[CheckResult]:
     """Whether the run reached its end, and every restart its verdict."""
     out = []
-    end = next((e[2] for e in reversed(history.entries) if type(e[2]) is seen.RunEnded), None)
-    if end is None or not end.quiet:
-        seen_ = "the history just stops" if end is None else "a time limit ended it"
+    if not found.complete:
+        seen_ = "the history just stops" if found.ended is None else "a time limit ended it"
         message = f"expected the run to end quietly; seen: {seen_}; try: a longer limit, or look for what never rests"
         out.append(CheckResult(check="run ended", outcome="unknown", message=message, cause="run cut short"))
     wanted = {one.verdict for one in scenario.expect.restarts or ()} | {scenario.expect.verdict}

@@ -246,7 +246,9 @@ def _open(track: SessionTrack, restart: int) -> None:
         track.open_restarts += (restart,)
 
 
-HANDLERS: Final[dict[type[Any], Callable[[SessionTrack, int, Any], None]]] = {
+Handler = Callable[[SessionTrack, int, Any], None]
+
+HANDLERS: Final[dict[type[Any], Handler]] = {
     r.SessionRequested: _requested,
     r.SessionTaken: _taken,
     r.SessionTransferred: _taken,

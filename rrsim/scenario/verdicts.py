@@ -21,7 +21,7 @@ The table of verdicts is in the requirements; where it leaves room, this file de
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from rrsim.machine import observations as seen
 from rrsim.protocol import records as r
@@ -29,80 +29,26 @@ from rrsim.scenario import actions
 from rrsim.scenario import witness as w
 from rrsim.scenario.history import Entry, Header, History
 from rrsim.scenario.model import VerdictName
+from rrsim.scenario.restart import Restart
 from rrsim.scenario.result import RestartResult
 from rrsim.scenario.tracker import HANDLERS as TRACKED
-from rrsim.scenario.tracker import SessionTrack, Tracker, customer_of_source
+from rrsim.scenario.tracker import Tracker, customer_of_source
 
-_CAUSES: Final = 16
-"""How far a restart's causes are followed back to the step that asked for it."""
+__all__ = ["HANDLERS", "NEEDS", "SOURCE_KINDS", "Handler", "Restart", "Verdicts", "kinds_of", "lacking", "restarts"]
+
 _PERSONS: Final = ("customer", "person", "user", "representative")
-
-
-class Restart:
-    """A restart while its verdict is being made."""
-
-    __slots__ = (
-        "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_at", "decided_us",
-        "elevated", "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us",
-        "other_user", "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "unless",
-        "verdict",
-    )  # fmt: skip
-
-    def __init__(
-        self, kind: Literal["ordered", "foreign"], session: SessionTrack, number: int, at: int, t_us: int
-    ) -> None:
-        self.kind = kind
-        self.session = session.session
-        self.customer = session.customer
-        self.number = number
-        """The restart's number within its session; 0 for foreign ones."""
-        self.named_at = -1
-        self.asked_at, self.asked_us = at, t_us
-        self.ordered_at = self.ordered_us = self.armed_at = self.armed_us = -1
-        self.mode = "normal"
-        self.shared = session.sharing
-        self.elevated: bool | None = None
-        self.booted = False
-        self.overtaken = ""
-        self.cause = ""
-        self.verdict: VerdictName | None = None
-        self.reason = ""
-        self.decided_at = self.decided_us = -1
-        self.resumed_at = -1
-        self.offline_us = -1
-        """When the window ran out under a profile whose expiry is not final."""
-        self.returned = False
-        """Sharing is back since the session resumed."""
-        self.other_user = self.signed_in = False
-        self.fixed_losses: tuple[str, ...] = ()
-        self.unless: tuple[VerdictName, int, str] | None = None
-        """What it comes to if no record says more."""
-
-    def decide(self, verdict: VerdictName, t_us: int, reason: str = "") -> None:
-        """Set the verdict; the first decision stands."""
-        if self.verdict is None:
-            self.verdict, self.decided_us, self.reason = verdict, t_us, reason
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """What is missing after the session resumed."""
-        out = list(self.fixed_losses)
-        if self.other_user:
-            out.append("other user")
-        if self.shared and not self.returned:
-            out.append("chat only" if self.signed_in else "no sharing at the welcome screen")
-        return tuple(out)
 
 
 class Verdicts:
     """The fold over a history that makes the verdicts. Feed it before the tracker sees the same entry."""
 
-    __slots__ = ("_back", "_foreign", "_header", "_named", "_open", "pcs", "restarts", "tracker")
+    __slots__ = ("_back", "_foreign", "_header", "_named", "_open", "_sources", "pcs", "restarts", "tracker")
 
     def __init__(self, header: Header, tracker: Tracker) -> None:
         self._header = header
         self.tracker = tracker
         self.pcs: dict[int, w.PcWitness] = {}
+        self._sources: dict[str, w.PcWitness] = {}
         self.restarts: list[Restart] = []
         self._open: dict[str, list[Restart]] = {}
         """Session -> its ordered restarts without a verdict; more than one only if a server takes a second request."""
@@ -122,28 +68,36 @@ class Verdicts:
 
     # --- from the PC --------------------------------------------------------------------------------------------
 
-    def saw(self, at: int, t_us: int, source: str, event: Any) -> None:
-        """Take an observation of a PC, its network or its customer into account."""
-        customer = customer_of_source(source)
-        kind = type(event)
-        if kind is seen.BootBegan:
-            self._booted(at, t_us, customer, event)
-        elif kind is seen.LoggedOn:
-            for back in self._of(customer):
-                back.signed_in = True
-                back.other_user = not event.right
-        w.HANDLERS[kind](self.pc(customer), at, t_us, event)
+    def witness(self, source: str) -> w.PcWitness:
+        """Return what was seen of the PC that a source (``pc-N``, ``net-N``, ``customer-N``) belongs to."""
+        found = self._sources.get(source)
+        if found is None:
+            found = self._sources[source] = self.pc(customer_of_source(source))
+        return found
+
+    def logged_on(self, at: int, t_us: int, source: str, event: seen.LoggedOn) -> None:
+        """Somebody is there now: that settles what sharing can be asked for, and who answers."""
+        pc = self.witness(source)
+        for back in self._of(pc.customer):
+            back.signed_in = True
+            back.other_user = not event.right
+        w.HANDLERS[seen.LoggedOn](pc, at, t_us, event)
 
     def _of(self, customer: int) -> list[Restart]:
         track = self.tracker.latest.get(customer)
         return self._back.get(track.session, []) if track is not None else []
 
-    def _booted(self, at: int, t_us: int, customer: int, event: seen.BootBegan) -> None:
-        track = self.tracker.latest.get(customer)
+    def booted(self, at: int, t_us: int, source: str, event: seen.BootBegan) -> None:
+        """A new boot: ordered, foreign, or no restart of a session at all (rule 3)."""
+        pc = self.witness(source)
+        self._classify(pc, at, t_us, event)
+        w.HANDLERS[seen.BootBegan](pc, at, t_us, event)
+
+    def _classify(self, pc: w.PcWitness, at: int, t_us: int, event: seen.BootBegan) -> None:
+        track = self.tracker.latest.get(pc.customer)
         if event.cause == "probe" or track is None or not track.live:
             return
         ordered = self._under_way(track.session)
-        pc = self.pc(customer)
         if pc.intent:
             if ordered is not None and not ordered.booted:
                 ordered.booted, ordered.cause = True, event.cause
@@ -366,66 +320,28 @@ class Verdicts:
         out = []
         for restart in self.restarts:
             number = counts[restart.customer] = counts.get(restart.customer, 0) + 1
-            out.append(_result(restart, number, entries, complete, missing))
+            out.append(restart.result(number, entries, complete, missing))
         return tuple(out)
-
-
-def _name(restart: Restart, entries: list[Entry]) -> str:
-    """Return the name its scenario step gave a restart: along causes if they lead there, else from the latest step."""
-    if restart.kind == "foreign":
-        return ""
-    at = entries[restart.asked_at][3]
-    for _ in range(_CAUSES):
-        if at < 0:
-            break
-        event = entries[at][2]
-        if type(event) is actions.RepRestarts:
-            return event.name
-        at = entries[at][3]
-    return str(entries[restart.named_at][2].name) if restart.named_at >= 0 else ""
-
-
-def _result(
-    restart: Restart, number: int, entries: list[Entry], complete: bool, missing: tuple[str, ...]
-) -> RestartResult:
-    if restart.verdict is None and restart.unless is not None:
-        restart.decide(*restart.unless)
-    verdict: VerdictName = restart.verdict or "unknown"
-    reason = restart.reason
-    losses: tuple[str, ...] = ()
-    if restart.verdict is None:
-        if restart.kind == "foreign" and complete:
-            verdict, reason = "lost", f"a restart nobody ordered: {restart.cause}"
-        else:
-            reason = "no verdict by the end of the history"
-    elif verdict == "resumed":
-        losses = restart.losses
-        if losses:
-            verdict, reason = "degraded", ", ".join(losses)
-    elif verdict == "expired":
-        reason = f"the window ran out while {w.situation(entries, f'pc-{restart.customer}', restart.decided_at)}"
-    if missing and (restart.kind == "foreign" or restart.ordered_at >= 0):
-        verdict, losses, reason = "unknown", (), f"no witness: {', '.join(missing)} is missing from the history"
-    return RestartResult(
-        number=number,
-        customer=restart.customer,
-        session=restart.session,
-        kind=restart.kind,
-        verdict=verdict,
-        name=_name(restart, entries),
-        losses=losses,
-        reason=reason,
-        cause=restart.cause,
-        asked_us=restart.asked_us,
-        decided_us=restart.decided_us,
-    )
 
 
 NEEDS: Final = ("server", "pc", "host call", "boot began")
 """Sources and event tags without which an executed restart cannot be judged."""
 
-HANDLERS: Final[dict[type[Any], Callable[[Verdicts, int, int, str, Any], None]]] = {
-    **dict.fromkeys(w.HANDLERS, Verdicts.saw),
+
+Handler = Callable[[Verdicts, int, int, str, Any], None]
+
+
+def _remembered(handler: Callable[[w.PcWitness, int, int, Any], None]) -> Handler:
+    def saw(verdicts: Verdicts, at: int, t_us: int, source: str, event: Any) -> None:
+        handler(verdicts.witness(source), at, t_us, event)
+
+    return saw
+
+
+HANDLERS: Final[dict[type[Any], Handler]] = {
+    **{kind: _remembered(handler) for kind, handler in w.HANDLERS.items()},
+    seen.BootBegan: Verdicts.booted,
+    seen.LoggedOn: Verdicts.logged_on,
     actions.RepRestarts: Verdicts.named,
     r.RestartAsked: Verdicts.asked,
     r.RestartConfirmed: Verdicts.confirmed,
@@ -445,10 +361,9 @@ HANDLERS: Final[dict[type[Any], Callable[[Verdicts, int, int, str, Any], None]]]
 """Event type -> method of :class:`Verdicts`."""
 
 
-def missing_sources(history: History, needs: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which of the needed source kinds and event tags this history has no witness for (see ``Header``)."""
-    kinds = {source.rpartition("-")[0] or source for source in {entry[1] for entry in history.entries}}
-    return lacking(needs, kinds, history.header)
+def kinds_of(entries: list[Entry]) -> set[str]:
+    """Return the kinds of sources that a history has: ``pc`` for ``pc-1``."""
+    return {source.partition("-")[0] for source in {entry[1] for entry in entries}}
 
 
 def lacking(needs: tuple[str, ...], kinds: set[str], header: Header) -> tuple[str, ...]:
@@ -476,4 +391,4 @@ def restarts(history: History) -> tuple[RestartResult, ...]:
             tracker.feed(entry)
         elif kind is seen.RunEnded:
             complete = True
-    return verdicts.results(history.entries, complete, missing_sources(history, NEEDS))
+    return verdicts.results(history.entries, complete, lacking(NEEDS, kinds_of(history.entries), history.header))

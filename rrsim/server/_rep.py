@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.server import _restart, _sharing
@@ -31,6 +33,7 @@ def view(state: SessionState, reason: str = "") -> msg.SessionView:
 def here(turn: Turn, event: RepHere) -> None:
     """A console is connected: the session's own representative is back, or somebody looks at the queue."""
     d = turn.d
+    turn.state = msgspec.structs.replace(turn.state, consoles=tuple(sorted({*turn.state.consoles, event.rep})))
     if not turn.state.over and event.rep == d.rep and d.rep_lost:
         turn.write(rec.RepBack(d.session, event.rep))
         turn.cancel(REP)
@@ -52,6 +55,9 @@ def _show_restart(turn: Turn, rep: str) -> None:
 def gone(turn: Turn, event: RepGone) -> None:
     """A console is gone: the session waits for its representative, and a resume window runs on."""
     d = turn.d
+    turn.state = msgspec.structs.replace(
+        turn.state, consoles=tuple(c for c in turn.state.consoles if c != event.rep)
+    )
     if not turn.state.over and event.rep == d.rep and not d.rep_lost:
         lose_rep(turn)
 

@@ -125,6 +125,8 @@ class SessionState(_Part, frozen=True):
     """The joined endpoint's connection."""
     heard: bool = False
     """Something was said since the endpoint was last let in; outlives the connection."""
+    consoles: tuple[str, ...] = ()
+    """Representatives whose consoles are connected, sorted: they watch the queue."""
 
     @property
     def name(self) -> StateName:

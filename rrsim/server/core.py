@@ -149,13 +149,14 @@ def _take(turn: Turn, event: Input) -> None:
 
 
 def _show(turn: Turn, before: SessionState) -> None:
-    """Tell the session's representative if what their console shows has changed."""
+    """Tell the session's representative, or those who watch the queue, if what their console shows has changed."""
     after = turn.state
-    if after is before or not after.durable.rep:
+    if after is before:
         return
     shown = _rep.view(after)
     if shown != _rep.view(before) or after.durable.rep != before.durable.rep:
-        turn.to_rep(after.durable.rep, msgspec.structs.replace(shown, reason=turn.reason))
+        for rep in (after.durable.rep,) if after.durable.rep else after.consoles:
+            turn.to_rep(rep, msgspec.structs.replace(shown, reason=turn.reason))
 
 
 # --- timers -----------------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ def _recovered(turn: Turn) -> None:
     if turn.state.over:
         return
     reason = "the session server was restarted"
-    turn.state = msgspec.structs.replace(turn.state, conn=NO_CONN, heard=False)
+    turn.state = msgspec.structs.replace(turn.state, conn=NO_CONN, heard=False, consoles=())
     if not turn.state.ordered:
         _close_open_restart(turn, reason)
     turn.void_sharing_ask()

@@ -9,6 +9,7 @@ import pytest
 
 from rrsim.machine import observations as seen
 from rrsim.protocol import records as r
+from rrsim.protocol.messages import AgentMode
 from rrsim.protocol.settings import PROFILES, Account
 from rrsim.scenario.history import History
 from rrsim.scenario.result import RestartResult
@@ -19,9 +20,9 @@ Make = Callable[[], Hand]
 WINDOW_US = Account().resume_window_us
 
 
-def going(account: Account | None = None, mode: str = "application", shares: bool = False) -> Hand:
+def going(account: Account | None = None, mode: AgentMode = "application", shares: bool = False) -> Hand:
     """An executed restart up to the PC being down."""
-    hand = Hand(account, mode).opening(shares=shares)  # type: ignore[arg-type]
+    hand = Hand(account, mode).opening(shares=shares)
     return hand.asked().confirmed().given().armed().intended().goes_down()
 
 
@@ -148,7 +149,7 @@ def test_a_boot_without_a_recorded_intent_is_foreign_and_lost() -> None:
 
 
 @pytest.mark.parametrize("verb", ["record erased", "record saved", "ticket saved"])
-def test_a_withdrawn_intent_makes_the_boot_foreign(verb: str) -> None:
+def test_a_withdrawn_intent_makes_the_boot_foreign(verb: seen.HostVerb) -> None:
     hand = Hand().opening().asked().confirmed().given().armed().intended().call(verb).goes_down().boots_up("installer")
     hand.server(r.SessionExpired(SESSION, 1)).ends()
     ordered, foreign = restarts(hand.history)

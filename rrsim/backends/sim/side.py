@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rrsim.backends.sim.draws import Draws
@@ -55,10 +56,11 @@ class Side:
     """One customer's side of the world: PC, network, person and agent process."""
 
     __slots__ = (
-        "agent", "agent_source", "agent_timers", "alive", "asked_ticket", "conn", "customer_source", "down_free_us",
-        "draws", "generation", "held_down", "held_up", "last_conn", "link", "links", "machine", "net", "net_source",
-        "net_timers", "number", "pc", "pc_source", "pc_timers", "person", "person_timers", "phase", "probing",
-        "session", "session_count", "strangers", "up_free_us", "wire_source",
+        "agent", "agent_source", "agent_timers", "alive", "asked_ticket", "conn", "customer_source",
+        "down_free_us", "draws", "epoch", "frozen", "generation", "held_down", "held_up", "last_conn",
+        "link", "links", "machine", "missed", "net", "net_source", "net_timers", "number", "pc",
+        "pc_source", "pc_timers", "person", "person_timers", "phase", "probing", "session", "session_count",
+        "strangers", "up_free_us", "wire_source",
     )  # fmt: skip
 
     def __init__(self, number: int, draws: Draws, pc: Node, net: Node, person: Node) -> None:
@@ -69,6 +71,11 @@ class Side:
         self.person = person
         self.agent: Node | None = None
         self.alive = False
+        self.frozen = False
+        """The process lives but gets no processor time; what it would have heard waits in ``missed``."""
+        self.missed: list[tuple[Callable[[Any, Any], None], Any]] = []
+        self.epoch = 0
+        """Counts what the agent did about its connection: news of an earlier one never reaches it (host.Disconnect)."""
         self.generation = 0
         """Counts agent processes: deliveries meant for an earlier one are dropped."""
         self.pc_timers: dict[str, Timer] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rrsim.agent import host
-from rrsim.backends.sim import parts
+from rrsim.backends.sim import parts, pc
 from rrsim.backends.sim.pc import NotPossible, inventory
 from rrsim.backends.sim.people import customer as people_customer
 from rrsim.backends.sim.people import rep as people_rep
@@ -350,6 +350,17 @@ class Stage:
             self.kernel.soon(self.net_hears, side, seen.Healed())
             for action in UNDO_PC:
                 self.kernel.soon(self._heals_pc, side, action)
+            self.kernel.soon(self._repaired, side, None)
+            self._goes_online(side)
+
+    def _repaired(self, side: Side, _: None) -> None:
+        """What others took from the PC is back: the agent's program and service, room, rights."""
+        side.pc = self.compiled.memos.pc.node(pc.heal(side.pc.state))
+
+    def _goes_online(self, side: Side) -> None:
+        """Healing gives the customer's PC its way to the server, whatever that takes."""
+        for what in (parts.DialNow(), parts.PortalLogin(), parts.VpnStart()):
+            self.kernel.soon(self.net_hears, side, what)
 
     def _heals_pc(self, side: Side, action: Any) -> None:
         try:
@@ -373,6 +384,7 @@ class Stage:
     def probe_arrived(self, side: Side) -> None:
         """The harness's own restart of this PC has reached a usable desktop."""
         side.probing = False
+        self._goes_online(side)
         self.finish_probe -= 1
         if self.finish_probe == 0:
             self.direct(director.Probed())

@@ -15,7 +15,7 @@ from rrsim.backends.sim.side import Link, SessionSide, Side
 from rrsim.machine import observations as seen
 from rrsim.protocol.messages import ConsentAnswer, Order, StandBy
 from rrsim.protocol.timers import CancelTimer, SetTimer, TimerFired
-from rrsim.server import desk, vocabulary
+from rrsim.server import desk, transcript, vocabulary
 
 if TYPE_CHECKING:
     from rrsim.backends.sim.draws import Draws
@@ -58,6 +58,7 @@ class Wire:
         """The agent's end of its connection is closed, or its process is gone."""
         conn, link = side.conn, side.link
         side.conn = 0
+        side.epoch += 1
         side.link = None
         if link is not None:
             link.at_agent = False
@@ -102,10 +103,17 @@ class Wire:
             return
         if not link.at_agent or side.link is not link:
             return
+        if side.frozen:
+            side.missed.append((self._arrives_late, (link, message)))
+            return
         self.note(side.wire_source, message, side.number)
         if type(message) is Order or type(message) is StandBy:
             side.asked_ticket = message.ticket
         self.agent_hears(side, host.Received(message))
+
+    def _arrives_late(self, _: Side, what: tuple[Link, Any]) -> None:
+        """A message that came while the agent's process stood still."""
+        self._arrives_at_agent(*what)
 
     def network_did(self, side: Side, effect: Any) -> None:
         """Carry out what the network part decided about a connection."""
@@ -119,12 +127,13 @@ class Wire:
         elif kind is parts.ConnDown:
             self._connection_down(side, effect)
         else:
-            self._release(side)
+            self._release(side, effect.conn)
 
     def _tell_agent(self, side: Side, event: Any) -> None:
-        self.kernel.soon(self.agent_if_same, side, (side.generation, event))
+        self.kernel.soon(self.agent_news, side, (side.epoch, event))
 
     agent_if_same: Any
+    agent_news: Any
 
     @staticmethod
     def _jitter(side: Side) -> int:
@@ -158,13 +167,17 @@ class Wire:
             side.conn = 0
             self._tell_agent(side, host.Disconnected(reason, self._jitter(side)))
 
-    def _release(self, side: Side) -> None:
+    def _release(self, side: Side, conn: int) -> None:
+        """What was held on a connection flows again, in order; what was held on one that has ended is lost."""
         held_up, side.held_up = side.held_up, []
         held_down, side.held_down = side.held_down, []
-        for link, message in held_up:
-            self._up(side, link, message)
-        for link, message in held_down:
-            self._down(side, link, message)
+        for held, still_held, send in ((held_up, side.held_up, self._up), (held_down, side.held_down, self._down)):
+            for link, message in held:
+                if link.at_agent and link.at_server:
+                    if link.conn == conn:
+                        send(side, link, message)
+                    else:
+                        still_held.append((link, message))
 
     # --- the server's end ---------------------------------------------------------------------------------------
 
@@ -277,6 +290,15 @@ class Wire:
                 link = session.links.get(effect.conn)
                 if link is not None:
                     self._hang_up(link)
+        if type(event) is vocabulary.Claimed:
+            self._show_transcript(session, event.conn)
+
+    def _show_transcript(self, session: SessionSide, conn: int) -> None:
+        """An endpoint that is in the session again is shown the lines from before, in order (I12)."""
+        link = session.links.get(conn)
+        if link is not None:
+            for line in transcript.lines(session.records):
+                self._send_down(link, line)
 
     def _server_timer(self, session: SessionSide, name: str) -> None:
         if not self.server_up:

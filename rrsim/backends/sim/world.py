@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rrsim.agent import host
-from rrsim.backends.sim import parts
+from rrsim.backends.sim import parts, pc
 from rrsim.backends.sim.compiled import Compiled
 from rrsim.backends.sim.draws import Draws
 from rrsim.backends.sim.kernel import Kernel
@@ -29,7 +29,7 @@ from rrsim.scenario.history import History
 from rrsim.scenario.tracker import Tracker
 
 _FIRED: Final[dict[str, TimerFired]] = {}
-_STABLE: Final = frozenset({"off", "bios password", "bitlocker", "recovery", "welcome", "desktop", "asleep"})
+_STABLE: Final = frozenset({"off", "bios password", "bitlocker", "welcome", "desktop", "asleep"})
 """Phases in which a PC may stay for good: in every other one it is on its way somewhere."""
 
 
@@ -138,10 +138,23 @@ class World(Wire, Stage):
         if kind is seen.PhaseBegan:
             before = side.phase in _STABLE
             side.phase = what.phase
+            if side.alive or side.frozen:
+                self._freeze_or_thaw(side)
             if before != (what.phase in _STABLE):
                 self.check_decided()
             if side.probing and what.phase == "desktop":
                 self.probe_arrived(side)
+
+    def _freeze_or_thaw(self, side: Side) -> None:
+        """Asleep, or switched off with fast startup, the agent's process lives but stands still; then it catches up."""
+        frozen = side.alive and not pc.runs(side.pc.state)
+        if frozen == side.frozen:
+            return
+        side.frozen = frozen
+        if not frozen:
+            waiting, side.missed = side.missed, []
+            for work, what in waiting:
+                self.kernel.soon(work, side, what)
 
     # --- the agent ----------------------------------------------------------------------------------------------
 
@@ -149,7 +162,10 @@ class World(Wire, Stage):
         if side.alive:
             self.kill_agent(side)
         side.alive = True
+        side.frozen = False
+        side.missed.clear()
         side.generation += 1
+        side.epoch += 1
         side.agent = self.compiled.agent_node
         self.kernel.soon(self.agent_if_same, side, (side.generation, started))
 
@@ -167,12 +183,34 @@ class World(Wire, Stage):
             self.leave_connection(side, polite=False)
 
     def agent_if_same(self, side: Side, what: tuple[int, Any]) -> None:
-        if what[0] == side.generation:
+        """Deliver an input that was meant for process number ``what[0]``."""
+        if what[0] != side.generation:
+            return
+        if side.frozen:
+            side.missed.append((self.agent_if_same, what))
+        else:
+            self.agent_hears(side, what[1])
+
+    def agent_news(self, side: Side, what: tuple[int, Any]) -> None:
+        """Deliver news of a connection, unless the agent has given that connection up meanwhile."""
+        if what[0] != side.epoch:
+            return
+        if side.frozen:
+            side.missed.append((self.agent_news, what))
+        else:
             self.agent_hears(side, what[1])
 
     def _agent_timer(self, side: Side, event: TimerFired) -> None:
+        if side.frozen:
+            side.missed.append((self._agent_late_timer, event))
+            return
         self.note(side.agent_source, event, side.number)
         self.agent_hears(side, event)
+
+    def _agent_late_timer(self, side: Side, event: TimerFired) -> None:
+        """A timer that was due while the process stood still fires now, unless what it hears before cancels it."""
+        now_us = self.kernel.now_us
+        side.agent_timers[event.name] = self.kernel.timer(now_us, self._agent_timer, side, event)
 
     def agent_hears(self, side: Side, event: Any) -> None:
         """Deliver an input to the agent's core, if its process lives, and carry out what follows."""
@@ -227,10 +265,12 @@ class World(Wire, Stage):
     def agent_connects(self, side: Side, _: host.Connect) -> None:
         if side.conn:
             self.leave_connection(side, polite=True)
+        side.epoch += 1
         side.conn = side.last_conn = side.last_conn % CONN_NUMBERS + 1
         self.kernel.soon(self.net_hears, side, parts.NetConnect(side.conn))
 
     def agent_disconnects(self, side: Side, _: host.Disconnect) -> None:
+        side.epoch += 1
         if side.conn:
             self.leave_connection(side, polite=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rrsim.machine import observations as seen
+from rrsim.scenario.actions import RepRestarts
 from rrsim.scenario.checks.base import Check, Context
 from rrsim.scenario.checks.consent import RestartConsent, SharingConsent
 from rrsim.scenario.checks.decisions import ForeignIsLost, VerdictInTime
@@ -20,10 +21,12 @@ from rrsim.scenario.checks.transcript import Transcript
 from rrsim.scenario.history import History
 from rrsim.scenario.result import CheckResult
 from rrsim.scenario.tracker import HANDLERS as TRACKED
+from rrsim.scenario.tracker import Handler as TrackHandler
 from rrsim.scenario.verdicts import HANDLERS as JUDGED
-from rrsim.scenario.verdicts import NEEDS, SOURCE_KINDS, lacking
+from rrsim.scenario.verdicts import NEEDS, SOURCE_KINDS, kinds_of, lacking
+from rrsim.scenario.verdicts import Handler as VerdictHandler
 
-__all__ = ["INVARIANTS", "Check", "Context", "Pass", "run"]
+__all__ = ["INVARIANTS", "PLAN", "Check", "Context", "Pass", "plan", "run"]
 
 INVARIANTS: Final[tuple[type[Check], ...]] = (
     NothingAfterTheEnd, TicketOnce, OneEndpoint, RestartConsent, SharingConsent, LeavesSafeMode, NoResidue,
@@ -32,39 +35,63 @@ INVARIANTS: Final[tuple[type[Check], ...]] = (
 """I1 … I13, in order."""
 
 _Listener = tuple[int, Callable[[Any, int, int, str, Any], None]]
-_Plan = dict[type[Any], tuple[tuple[_Listener, ...], Callable[[Any, int, int, str, Any], None] | None, bool]]
+_Wanted = tuple[tuple[_Listener, ...], VerdictHandler | None, TrackHandler | None, bool]
+
+MARKS: Final = frozenset({seen.Healed, seen.RunEnded, seen.StepImpossible, RepRestarts})
+"""Events that the judgement looks for besides: their places are noted in passing."""
 
 
-def plan(checks: tuple[type[Check], ...]) -> _Plan:
-    """Return, for each event type that concerns anybody: the checks that hear it, the verdicts' handler, and whether
-    the tracker wants it."""
-    kinds = {kind for check in checks for kind in check.hears} | set(JUDGED) | set(TRACKED)
+def plan(checks: tuple[type[Check], ...]) -> dict[type[Any], _Wanted]:
+    """Return, for each event type that concerns anybody: the checks that hear it, the handlers of the verdicts and
+    of the tracker, and whether its place is noted."""
+    kinds = {kind for check in checks for kind in check.hears} | set(JUDGED) | set(TRACKED) | MARKS
     return {
         kind: (
             tuple((i, check.hears[kind]) for i, check in enumerate(checks) if kind in check.hears),
             JUDGED.get(kind),
-            kind in TRACKED,
+            TRACKED.get(kind),
+            kind in MARKS,
         )
         for kind in kinds
     }
 
 
 PLAN: Final = plan(INVARIANTS)
+_ALL_NEEDS: Final = frozenset(need for check in INVARIANTS for need in check.needs if need in SOURCE_KINDS)
 
 
 class Pass:
     """What one pass over a history brought to light."""
 
-    __slots__ = ("complete", "context", "healed_at", "missing", "results")
+    __slots__ = ("complete", "context", "ended", "healed_at", "impossible", "missing", "named", "results")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.results: tuple[CheckResult, ...] = ()
         self.missing: tuple[str, ...] = ()
         """Witnesses that are missing for verdicts."""
+        self.ended: seen.RunEnded | None = None
         self.complete = False
         """The run reached its end quietly."""
         self.healed_at = -1
+        self.impossible: list[int] = []
+        """Where the history says that a step was not possible, while the steps went on."""
+        self.named = False
+        """The history holds the representative's actions, and with them the names of restarts."""
+
+    def mark(self, at: int, event: Any) -> None:
+        """Note the place of an event in :data:`MARKS`."""
+        kind = type(event)
+        if kind is seen.StepImpossible:
+            if self.healed_at < 0:
+                self.impossible.append(at)
+        elif kind is seen.RunEnded:
+            self.ended = event
+            self.complete = event.quiet
+        elif kind is RepRestarts:
+            self.named = True
+        elif self.healed_at < 0:
+            self.healed_at = at
 
 
 def run(
@@ -80,16 +107,14 @@ def run(
     out = Pass(context)
     alive = [check(context) for check in checks]
     broken: dict[int, str] = {}
-    listeners = PLAN if checks is INVARIANTS else plan(checks)
-    sources = set()
+    wanted_by = (PLAN if checks is INVARIANTS else plan(checks)).get
     tracker, verdicts = context.tracker, context.verdicts
     for at, entry in enumerate(history.entries):
-        t_us, source, event, _ = entry
-        sources.add(source)
-        wanted = listeners.get(type(event))
+        wanted = wanted_by(type(entry[2]))
         if wanted is None:
             continue
-        hearing, judged, tracked = wanted
+        t_us, source, event, _ = entry
+        hearing, judged, tracked, marked = wanted
         for index, hear in hearing:
             if broken and index in broken:
                 continue
@@ -99,33 +124,25 @@ def run(
                 broken[index] = f"{type(problem).__name__} at entry {at}: {problem}"
         if judged is not None:
             judged(verdicts, at, t_us, source, event)
-        if tracked:
-            tracker.feed(entry)
-    _find_ends(history, out)
-    _finish(history, out, alive, broken, sources)
+        if tracked is not None:
+            tracked(tracker.track(event.session), t_us, event)
+        if marked:
+            out.mark(at, event)
+    _finish(history, out, alive, broken)
     return out
 
 
-def _find_ends(history: History, out: Pass) -> None:
-    for entry in reversed(history.entries):
-        if type(entry[2]) is seen.RunEnded:
-            out.complete = entry[2].quiet
-            break
-    for at, entry in enumerate(history.entries):
-        if type(entry[2]) is seen.Healed:
-            out.healed_at = at
-            break
-
-
-def _finish(history: History, out: Pass, alive: list[Check], broken: dict[int, str], sources: set[str]) -> None:
-    kinds = {source.rpartition("-")[0] or source for source in sources}
-    kinds &= SOURCE_KINDS
-    out.context.end_us = history.entries[-1][0] if history.entries else 0
-    out.context.complete = out.complete
-    out.missing = lacking(NEEDS, kinds, history.header)
+def _finish(history: History, out: Pass, alive: list[Check], broken: dict[int, str]) -> None:
+    context = out.context
+    context.end_us = history.entries[-1][0] if history.entries else 0
+    context.complete = out.complete
+    kinds = kinds_of(history.entries)
+    everything = not history.header.unobserved and kinds >= _ALL_NEEDS
+    if not everything:
+        out.missing = lacking(NEEDS, kinds, history.header)
     results = []
     for index, check in enumerate(alive):
-        missing = lacking(check.needs, kinds, history.header)
+        missing = () if everything else lacking(check.needs, kinds, history.header)
         if missing:
             results.append(_unknown(check, "witness missing", f"expected {', '.join(missing)} in the history"))
             continue

@@ -48,9 +48,9 @@ class Hand:
             self.put("pc-1", event)
         return self
 
-    def call(self, *verbs: str) -> Hand:
+    def call(self, *verbs: seen.HostVerb) -> Hand:
         for verb in verbs:
-            self.put("pc-1", seen.HostCall(verb, True))  # type: ignore[arg-type]
+            self.put("pc-1", seen.HostCall(verb, True))
         return self
 
     # --- pieces of an ordinary run ------------------------------------------------------------------------------
@@ -82,10 +82,10 @@ class Hand:
         self.put("console", m.Confirm(n, "yes"))
         return self.server(r.RestartConfirmed(self.session, n, "rep-1", "yes"))
 
-    def consent(self, n: int = 1, button: str = "yes", ask: int = 1) -> Hand:
+    def consent(self, n: int = 1, button: m.Answer = "yes", ask: int = 1) -> Hand:
         self.server(r.CustomerAsked(self.session, ask, "restart", n))
         self.pc(seen.WindowShown("restart prompt"), seen.Clicked("customer", "restart prompt", button))
-        return self.server(r.CustomerAnswered(self.session, ask, "restart", n, button, True))  # type: ignore[arg-type]
+        return self.server(r.CustomerAnswered(self.session, ask, "restart", n, button, True))
 
     def given(self, n: int = 1, mode: m.BootMode = "normal") -> Hand:
         return self.server(r.OrderGiven(self.session, n, mode, False, f"boot-{self.boots}", f"seal-{n}"))

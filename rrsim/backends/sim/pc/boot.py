@@ -96,6 +96,7 @@ def _load(t: Turn) -> None:
     if state.setup.forgets_identity:
         t.set(machine=f"{state.machine}-new")
         t.setup(forgets_identity=False)
+        t.saw(seen.MachineTampered("identity"))
     safe = state.disk.flag
     t.power(boots=min(BOOTS_MAX, state.power.boots + 1), safe_mode=safe, flag_at_boot=safe)
     t.phase("loading")

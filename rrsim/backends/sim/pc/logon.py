@@ -114,8 +114,14 @@ def start_commands(t: Turn) -> None:
 
 
 def _start(t: Turn, entry: Autostart) -> None:
-    """Start one command; a value with ``!`` goes only if that worked."""
+    """Start one command; a value with ``!`` goes only after that.
+
+    Our command is a launcher. Windows deletes the value when the launcher has run, so before it ends it makes sure of a
+    value for the next logon; the agent takes that away when it is back in the session, or cleans up. Thus an agent that
+    dies right after its start still has a way to clean up (rule 7).
+    """
     ours = entry.command == AGENT_COMMAND
-    started = agentproc.start(t, "autostart") if ours and t.state.mode == "application" else not ours
-    if started and profile.deferred(entry):
+    if ours and t.state.mode == "application":
+        agentproc.start(t, "autostart")
+    elif not ours and profile.deferred(entry):
         t.disk(entries=tuple(e for e in t.state.disk.entries if e != entry))

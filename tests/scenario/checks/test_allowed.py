@@ -1,0 +1,77 @@
+"""What looks like a violation of an invariant and is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from rrsim.machine import observations as seen
+from rrsim.protocol import records as r
+from rrsim.protocol.settings import PROFILES
+from tests.scenario.checks.hand import SESSION, Hand, S
+
+
+def test_the_owners_safe_boot_flag_may_keep_the_pc_in_safe_mode() -> None:
+    flag = ("boot:safeboot=network", "file:theirs")
+    assert "I6" not in Hand().opening(items=flag).restarts().healed().winds_down(safe=True, items=flag).failing()
+
+
+@pytest.mark.parametrize("what", ["agent", "agent deleted", "the agent was removed by a security tool"])
+def test_a_deleted_agent_cannot_clean_up_and_the_pass_says_so(what: str) -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered(what))
+    result = hand.healed().winds_down(items=("file:theirs", "registry:ours")).results()["I7"]
+    assert result.outcome == "passed"
+    assert "registry:ours" in result.message
+
+
+def test_deleting_an_agent_after_the_end_excuses_nothing() -> None:
+    hand = Hand().opening().server(r.SessionEnded(SESSION, "representative", "done"))
+    hand.pc(seen.MachineTampered("agent deleted")).healed()
+    assert "I7" in hand.winds_down(over=False, items=("file:theirs", "registry:ours")).failing()
+
+
+def test_residue_that_the_scenario_allows_is_no_violation() -> None:
+    hand = Hand().opening().restarts().healed().winds_down(items=("file:theirs", "file:ticket"))
+    assert "I7" in hand.failing()
+    assert hand.results(("file:ticket",))["I7"].outcome == "passed"
+
+
+def test_foreign_restarts_may_resume_where_the_profile_says_so() -> None:
+    hand = Hand(PROFILES["setme"]).opening().boots_up("windows dialog").logs_on().resumed(0).ends()
+    assert hand.failing() == {}
+
+
+def test_a_late_agent_may_resume_where_expiry_is_not_final() -> None:
+    hand = Hand(PROFILES["rescue"]).opening().asked().confirmed().given().armed().intended().goes_down()
+    hand.put("server", r.WindowOffline(SESSION, 1), hand.t_us + 300 * S)
+    assert hand.boots_up().logs_on().resumed(late=True).ends().failing() == {}
+
+
+def test_time_in_which_the_server_is_down_is_added_to_the_deadline_of_i9() -> None:
+    hand = Hand().opening().asked().confirmed().given().armed()
+    limit_us = hand.account.restart_limit_us + hand.account.resume_window_us
+    hand.put("server", seen.ServerDown())
+    hand.put("server", seen.ServerUp(), hand.t_us + limit_us + 40 * S)
+    hand.server(r.SessionExpired(SESSION, 1))
+    assert "I9" not in hand.healed().winds_down(over=False).failing()
+
+
+@pytest.mark.parametrize(("what", "excused"), [("autostart", True), ("ticket", True), ("wall clock", False)])
+def test_what_somebody_else_took_away_is_not_missing_because_of_us(what: str, excused: bool) -> None:
+    hand = Hand().opening(items=("file:theirs", "registry:owned")).pc(seen.MachineTampered(what))
+    assert ("I7" not in hand.ends().failing()) == excused
+
+
+def test_tampering_with_something_else_excuses_no_residue() -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered("ticket")).healed()
+    assert "I7" in hand.winds_down(items=("file:theirs", "registry:ours")).failing()
+
+
+@pytest.mark.parametrize("what", ["ticket", "record readable by everyone"])
+def test_loosened_protection_is_not_the_products_doing(what: str) -> None:
+    hand = Hand().opening().pc(seen.MachineTampered(what), seen.SecretSeen("record"))
+    assert "I2" not in hand.ends().failing()
+
+
+def test_the_same_machine_may_take_its_own_place_over() -> None:
+    hand = Hand().opening().asked().confirmed().given().armed().intended().boots_up().logs_on().resumed().ends()
+    assert "I3" not in hand.failing()
