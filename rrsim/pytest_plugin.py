@@ -160,16 +160,16 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[ScenarioItem]:
         """Load the file; problems are a collection error of this file only."""
-        from rrsim.scenario.loader import load_paths
+        from rrsim.cli import choose
 
         if self.path.suffix != ".yaml":
             raise self.CollectError(f"{self.path}: expected scenario files to end with .yaml; saw .yml; try: rename it")
         shown = _relative(self.path, self.config.invocation_params.dir)
-        report = load_paths([shown])
-        if report.problems:
-            raise self.CollectError("\n".join(str(p) for p in report.problems))
+        scenarios, problems = choose.load([shown])
+        if problems:
+            raise self.CollectError("\n".join(str(p) for p in problems))
         names = self.config.stash[_names]
-        for scenario in report.scenarios:
+        for scenario in scenarios:
             first = names.setdefault(scenario.id, shown)
             if first != shown:
                 raise self.CollectError(f"{shown}: expected a name of its own; saw {scenario.id!r} in {first} too")

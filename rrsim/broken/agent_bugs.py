@@ -1,5 +1,6 @@
 """Deliberate bugs of the agent: what a careless build of it could do on the customer's PC."""
 
+# ruff: noqa: SLF001 - a bug sits where the product's own decision is taken, and that is private
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -93,14 +94,14 @@ def _under_way_counts_as_ours(t: Turn, word: Word, reason: str, certain: bool) -
     _FAILED(t, word, reason, certain)
 
 
-def _orders_any_platform(t: Turn, m: msg.Order) -> None:
+def orders_any_platform(t: Turn, m: msg.Order) -> None:
     facts = t.s.facts
     t.set(facts=msgspec.structs.replace(facts, platform="windows"))
     core._ordered(t, m)
     t.set(facts=facts)
 
 
-def _limit_ignored(_: AgentState, event: Any) -> Any:
+def limit_ignored(_: AgentState, event: Any) -> Any:
     return None if event == TimerFired("restart limit") else event
 
 
@@ -212,6 +213,10 @@ def _shares_by_itself(_: AgentState, event: Any, effects: tuple[Any, ...]) -> tu
     resumed = isinstance(event, host.Received) and isinstance(event.message, msg.Resumed)
     return (*effects, host.Capture(True)) if resumed else effects
 
+
+
+def _announces(_: AgentState, __: Any, effect: Any) -> bool:
+    return isinstance(effect, host.Send) and isinstance(effect.message, msg.Restarting)
 
 
 def _heard(received: Callable[[Turn, Any], None]) -> Patch:
@@ -392,7 +397,6 @@ BUGS: Final = (
         "restart announcement forgotten",
         "The agent does not say that Windows is going down: the window opens only when the connection is lost.",
         ("rule 1", "EX-02"),
-        _agent(without(core.step, lambda s, e, effect: effect.__class__ is host.Send
-                       and isinstance(effect.message, msg.Restarting))),
+        _agent(without(core.step, _announces)),
     ),
 )

@@ -28,7 +28,29 @@ def load(paths: Sequence[str]) -> tuple[list[Scenario], list[Any]]:
     from rrsim.scenario.loader import load_paths
 
     report = load_paths(wanted)
-    return list(report.scenarios), list(report.problems)
+    problems = list(report.problems)
+    usable = []
+    for scenario in report.scenarios:
+        trouble = wrong_duration(scenario) if scenario.given.durations else None
+        if trouble is None:
+            usable.append(scenario)
+        else:
+            problems.append(trouble)
+    return usable, problems
+
+
+def wrong_duration(scenario: Scenario) -> Any:
+    """Return the problem with the durations a scenario fixes by hand, or None: each must be a draw of the simulator."""
+    from rrsim.backends.sim.draws import BadDraw, UnknownDraw, check_fixed
+    from rrsim.scenario.errors import ScenarioProblem
+
+    try:
+        check_fixed(scenario.given.durations)
+    except (BadDraw, UnknownDraw) as error:
+        return ScenarioProblem(
+            scenario.path, scenario.line, "given.durations", str(error), "docs/scenarios.md lists the names"
+        )
+    return None
 
 
 def matching(scenarios: Sequence[Scenario], substring: str = "", covers: str = "") -> list[Scenario]:

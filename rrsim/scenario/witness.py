@@ -153,17 +153,28 @@ _DOING: Final = {
 
 
 def situation(entries: list[Entry], source: str, until: int) -> str:
-    """Say in a few words what kept a PC away before history index ``until``: its phase, or its connection."""
-    link = ""
+    """Say in a few words what kept a PC away before history index ``until``: its phase, and its connection."""
+    customer = source.rpartition("-")[2]
+    phase: seen.PhaseBegan | None = None
+    link: seen.LinkChanged | None = None
     for at in range(until - 1, -1, -1):
         event = entries[at][2]
         kind = type(event)
-        if kind is seen.PhaseBegan and entries[at][1] == source:
-            doing = _DOING.get(event.phase, "")
-            return doing or link or "the PC was running"
-        if kind is seen.LinkChanged and not link and entries[at][1].rpartition("-")[2] == source.rpartition("-")[2]:
-            link = "its connection was up" if event.up else f"its connection was down ({event.reason or event.kind})"
-    return link or "the PC was away"
+        if kind is seen.PhaseBegan and phase is None and entries[at][1] == source:
+            phase = event
+        elif kind is seen.LinkChanged and link is None and entries[at][1].rpartition("-")[2] == customer:
+            link = event
+        if phase is not None and link is not None:
+            break
+    doing = _DOING.get(phase.phase, "") if phase is not None else ""
+    if doing and phase is not None and phase.phase != "welcome":
+        return doing
+    if link is None:
+        return doing or "the PC was running"
+    if link.up:
+        return doing or "the PC was running and its connection was up"
+    down = f"its connection was down ({link.reason or link.kind})"
+    return f"{doing} and {down}" if doing else down
 
 
 HANDLERS: Final[dict[type[Any], Callable[[PcWitness, int, int, Any], None]]] = {

@@ -62,6 +62,12 @@ SINGLE: list[tuple[str, str, Make]] = [
     ("expired", "updates", lambda: expired(going().boots_up().pc(seen.PhaseBegan("updating")))),
     ("expired", "connection was down", lambda: expired(going().boots_up().pc(
         seen.PhaseBegan("desktop"), seen.LinkChanged(False, "lan", "cable")))),
+    ("expired", "connection was down (the pc is down)", lambda: expired(going().pc(
+        seen.LinkChanged(False, "lan", "the pc is down")).boots_up().pc(seen.PhaseBegan("desktop")))),
+    ("expired", "connection was up", lambda: expired(going().boots_up().pc(
+        seen.LinkChanged(True, "lan"), seen.PhaseBegan("desktop")))),
+    ("expired", "signed in and its connection was down (wifi)", lambda: expired(going().boots_up().pc(
+        seen.LinkChanged(False, "wifi"), seen.PhaseBegan("welcome")))),
     ("lost", "no way", lambda: going().server(r.SessionLost(SESSION, "no way back"))),
     ("cancelled", "before", lambda: Hand().opening().asked().confirmed().given().armed().leaves().server(LEFT)),
     ("lost", "after", lambda: Hand().opening().asked().confirmed().given().armed().intended().leaves().server(LEFT)),
