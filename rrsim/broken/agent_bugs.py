@@ -44,6 +44,15 @@ def _void_without_intent(saved: host.Saved, facts: host.BootFacts) -> str:
     return _hands.void(msgspec.structs.replace(saved, intent=True), facts)
 
 
+def _void_but_for_the_boot(saved: host.Saved, facts: host.BootFacts) -> str:
+    return _hands.void(msgspec.structs.replace(saved, boot=""), facts)
+
+
+def resumes_in_the_same_boot() -> StepFunction:
+    """Return an agent that takes any start of its process for a restart of the PC; half of a bug."""
+    return patched(core.step, (core, "void", _void_but_for_the_boot))
+
+
 def _request_that_keeps_the_record(s: AgentState, word: Word) -> host.HostRequest:
     asked = _REQUEST(s, word)
     return _HARMLESS if isinstance(asked, host.Erase) else asked
@@ -95,6 +104,7 @@ def _under_way_counts_as_ours(t: Turn, word: Word, reason: str, certain: bool) -
 
 
 def orders_any_platform(t: Turn, m: msg.Order) -> None:
+    """Obey an order on a PC of any kind; half of a bug, since the server does not give one."""
     facts = t.s.facts
     t.set(facts=msgspec.structs.replace(facts, platform="windows"))
     core._ordered(t, m)
@@ -102,6 +112,7 @@ def orders_any_platform(t: Turn, m: msg.Order) -> None:
 
 
 def limit_ignored(_: AgentState, event: Any) -> Any:
+    """Be deaf to the restart limit; half of a bug, since the server has its own."""
     return None if event == TimerFired("restart limit") else event
 
 

@@ -14,7 +14,7 @@ from rrsim.broken.agent_bugs import limit_ignored, orders_any_platform, resumes_
 from rrsim.broken.bug import Bug, Patch, changed_effects, changed_input, patched
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
-from rrsim.protocol.ticket import matches
+from rrsim.protocol.ticket import derive, matches, seal
 from rrsim.protocol.timers import CancelTimer, SetTimer
 from rrsim.server import _agent, _claims, _rep, _restart, _sharing, _state, _turn, core
 from rrsim.server._state import Durable, SessionState
@@ -55,16 +55,12 @@ def _window_longer_by(us: int) -> Callable[[], Parts]:
     return _effects(change)
 
 
-def _loses_endpoint_without_window(turn: Turn, reason: str, hang_up: bool = False) -> None:
-    note, Turn_ = Turn.note_window, Turn
-    try:
-        Turn_.note_window = lambda *_: None  # type: ignore[method-assign]
-        _LOSE(turn, reason, hang_up)
-    finally:
-        Turn_.note_window = note  # type: ignore[method-assign]
+def _notes_no_loss(turn: Turn, reason: Any) -> None:
+    if reason != "disconnect":
+        _NOTE(turn, reason)
 
 
-_LOSE: Final = Turn.lose_endpoint
+_NOTE: Final = Turn.note_window
 
 
 def _orders_and_opens(turn: Turn, fresh: str) -> None:
@@ -87,9 +83,12 @@ def _rep_lost_stops_window(turn: Turn) -> None:
 _LOSE_REP: Final = _rep.lose_rep
 
 
-def _second_window(turn: Turn, reason: Any) -> None:
+def _loss_sets_it_anew(turn: Turn, reason: str, hang_up: bool = False) -> None:
+    _LOSE(turn, reason, hang_up)
     turn.set_timer(WINDOW, turn.d.account.resume_window_us)
-    turn.note_window(reason)
+
+
+_LOSE: Final = Turn.lose_endpoint
 
 
 # --- who may come back ------------------------------------------------------------------------------------------
@@ -133,8 +132,8 @@ def _refuses_no_boot(state: SessionState, claimed: Claimed, claim: msg.Resume, n
 
 def _keys_for_everybody(turn: Turn, claimed: Claimed) -> tuple[str, str, str, str]:
     key, key_seal, _, __ = _KEYS(turn, claimed)
-    ticket = _claims.derive(claimed.fresh, "stand-by ticket")
-    return key, key_seal, ticket, _claims.seal(ticket, turn.d.session, claimed.machine, 0)
+    ticket = derive(claimed.fresh, "stand-by ticket")
+    return key, key_seal, ticket, seal(ticket, turn.d.session, claimed.machine, 0)
 
 
 _KEYS: Final = _claims._keys
@@ -160,13 +159,6 @@ def _code_good_for_ever(turn: Turn, claimed: Claimed, claim: msg.Join) -> None:
 
 
 _JOIN: Final = _claims._join
-
-
-def _reconnects_any_boot(state: SessionState, claimed: Claimed, claim: msg.Reconnect) -> str:
-    return _RECONNECT_REFUSED(state, claimed, msgspec.structs.replace(claim, restarting=False))
-
-
-_RECONNECT_REFUSED: Final = _claims._reconnect_refused
 
 
 def _old_boot_ends_window(turn: Turn, claimed: Claimed, claim: msg.Reconnect) -> None:
@@ -330,10 +322,6 @@ def _idle() -> Callable[[], Parts]:
     return _patched((core, "_ON_TIMER", {**core._ON_TIMER, _turn.IDLE: _idle_at_any_time}))
 
 
-def _ending_forgotten(d: Durable, r: rec.SessionEnded) -> Durable:
-    return d if r.by == "representative" and d.restart.window else _state._ended("ended")(d, r)
-
-
 BUGS: Final = (
     _bug(
         "window one second too long",
@@ -351,7 +339,7 @@ BUGS: Final = (
         "window never opened on disconnect",
         "Only the agent's announcement opens the window; a PC that vanishes without it has none.",
         ("rule 1", "R13", "SH-09", "EX-02"),
-        _patched((Turn, "lose_endpoint", _loses_endpoint_without_window)),
+        _patched((Turn, "note_window", _notes_no_loss)),
     ),
     _bug(
         "window opened at the order",
@@ -372,10 +360,10 @@ BUGS: Final = (
         _patched((_claims, "_reconnect", _old_boot_ends_window)),
     ),
     _bug(
-        "every sign of the restart opens a new window",
-        "The loss of the connection after the announcement starts the window anew.",
-        ("rule 1", "rule 2", "EX-08"),
-        _patched((Turn, "open_window", _second_window), (Turn, "lose_endpoint", None)),
+        "loss of the connection starts the window anew",
+        "The window was open since the announcement; when the connection goes it begins from the start.",
+        ("rule 1", "rule 2", "EX-01", "EX-02", "EX-08"),
+        _patched((Turn, "lose_endpoint", _loss_sets_it_anew)),
     ),
     _bug(
         "rep lost stops the window",

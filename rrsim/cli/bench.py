@@ -124,27 +124,28 @@ def _many(compiled: Compiled, first_seed: int) -> None:
 
 
 def _simpy_exchange(events: int, runs: int) -> None:
-    """SimPy processes that do nothing but exchange ``events`` messages, two processes, ``runs`` times."""
+    """SimPy processes that do nothing but exchange ``events`` messages, each after a latency, ``runs`` times.
+
+    Two actors with a mailbox each; every message travels in a process of its own that waits and then delivers.
+    """
     import simpy
 
-    half = events // 2
+    def travels(env: Any, mailbox: Any, number: int) -> Generator[Any, Any, None]:
+        yield env.timeout(20)
+        yield mailbox.put(number)
 
-    def sender(env: Any, there: Any, back: Any) -> Generator[Any, Any, None]:
-        for _ in range(half):
-            yield env.timeout(1)
-            yield there.put(1)
-            yield back.get()
-
-    def receiver(there: Any, back: Any) -> Generator[Any, Any, None]:
+    def actor(env: Any, mine: Any, other: Any) -> Generator[Any, Any, None]:
         while True:
-            yield there.get()
-            yield back.put(1)
+            number = yield mine.get()
+            if number < events:
+                env.process(travels(env, other, number + 1))
 
     for _ in range(runs):
         env = simpy.Environment()
-        there, back = simpy.Store(env), simpy.Store(env)
-        env.process(receiver(there, back))
-        env.process(sender(env, there, back))
+        first, second = simpy.Store(env), simpy.Store(env)
+        env.process(actor(env, first, second))
+        env.process(actor(env, second, first))
+        env.process(travels(env, first, 1))
         env.run()
 
 

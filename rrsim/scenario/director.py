@@ -43,7 +43,7 @@ Phase = Literal["steps", "deciding", "healing", "ending", "probing", "over"]
 Status = Literal["blocked", "counting", "scheduled", "done", "impossible"]
 
 
-class _Word(msgspec.Struct, frozen=True, gc=False):
+class _Word(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Base of the director's inputs and commands."""
 
 

@@ -136,6 +136,18 @@ class Tracker:
         return tuple(track for track in self.sessions.values() if track.customer == customer)
 
     @property
+    def settled(self) -> bool:
+        """Neither :attr:`undecided` nor :attr:`away`. Asked after almost every record, so it builds no state names."""
+        for t in self.sessions.values():
+            if t.over is not None:
+                continue
+            if t.open_restarts:
+                return False
+            if not t.offline and (t.window or (t.joined and not t.connected)):
+                return False
+        return True
+
+    @property
     def undecided(self) -> bool:
         """Whether some restart has no verdict yet and its session is not over."""
         return any(t.open_restarts and t.over is None for t in self.sessions.values())

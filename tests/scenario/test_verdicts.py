@@ -68,6 +68,9 @@ SINGLE: list[tuple[str, str, Make]] = [
         seen.LinkChanged(True, "lan"), seen.PhaseBegan("desktop")))),
     ("expired", "signed in and its connection was down (wifi)", lambda: expired(going().boots_up().pc(
         seen.LinkChanged(False, "wifi"), seen.PhaseBegan("welcome")))),
+    ("expired", "", lambda: going(PROFILES["rescue"]).server(r.WindowOffline(SESSION, 1))),
+    ("expired", "", lambda: expired(Hand().opening().asked().confirmed().given().armed().intended().pc(
+        seen.WindowShown("leave prompt"), seen.Clicked("customer", "leave prompt", "yes")).goes_down().boots_up())),
     ("lost", "no way", lambda: going().server(r.SessionLost(SESSION, "no way back"))),
     ("cancelled", "before", lambda: Hand().opening().asked().confirmed().given().armed().leaves().server(LEFT)),
     ("lost", "after", lambda: Hand().opening().asked().confirmed().given().armed().intended().leaves().server(LEFT)),
@@ -116,6 +119,7 @@ LOSSES: list[tuple[tuple[str, ...], Make]] = [
         r.SharingChanged(SESSION, False, "declined"))),
     (("no sharing at the welcome screen",), lambda: going(mode="service", shares=True).boots_up().resumed()),
     (("chat only",), lambda: going(mode="service", shares=True).boots_up().resumed().logs_on()),
+    (("chat only",), lambda: going(shares=True).boots_up().resumed()),
     (("wrong boot mode",), lambda: going().boots_up(safe=True).logs_on().resumed()),
     (("wrong boot mode",), lambda: Hand(mode="service").opening().asked(mode="safe").confirmed().given(mode="safe")
         .armed().intended().goes_down().boots_up().resumed()),
@@ -244,6 +248,35 @@ def test_without_the_machine_as_witness_the_verdict_is_unknown() -> None:
     one = restarts(History(hand.header, server_only))[0]
     assert one.verdict == "unknown"
     assert "pc" in one.reason
+
+
+def test_without_the_machine_as_witness_a_foreign_restart_is_unknown_too() -> None:
+    hand = Hand().opening().boots_up("power").server(r.SessionExpired(SESSION, 0)).ends()
+    header = msgspec.structs.replace(hand.header, unobserved=("host call",))
+    assert [one.verdict for one in restarts(History(header, hand.history.entries))] == ["unknown"]
+
+
+def test_a_refusal_before_any_order_needs_no_machine_as_witness() -> None:
+    hand = Hand().opening().asked().server(r.RestartRefused(SESSION, 1, "mac")).ends()
+    header = msgspec.structs.replace(hand.header, unobserved=("host call",))
+    assert restarts(History(header, hand.history.entries))[0].verdict == "refused"
+
+
+def test_a_no_is_a_verdict_even_if_the_history_ends_there() -> None:
+    history = Hand().opening().asked().server(r.RestartConfirmed(SESSION, 1, "rep-1", "no")).history
+    assert restarts(history)[0].verdict == "cancelled"
+
+
+def test_what_brought_the_pc_down_first_is_the_cause() -> None:
+    one = only(going().boots_up("agent").boots_up("servicing").logs_on().resumed())
+    assert one.cause == "agent"
+
+
+def test_a_window_that_passes_decides_at_that_time() -> None:
+    hand = going(PROFILES["rescue"])
+    hand.put("server", r.WindowOffline(SESSION, 1), hand.t_us + 300 * S)
+    passed_us = hand.t_us
+    assert only(hand).decided_us == passed_us
 
 
 def test_a_history_that_stops_early_leaves_the_verdict_unknown() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -77,6 +77,8 @@ class Compiled:
     scenario: Scenario
     account: Account
     plan: director.Plan
+    director: Memo
+    """The director of this plan: :func:`rrsim.scenario.director.step`, memoised like every other part."""
     watched: frozenset[type]
     watches_agent: bool
     fixed: Mapping[str, int]
@@ -124,6 +126,7 @@ def compile_scenario(scenario: Scenario, parts: Parts = REAL) -> Compiled:
         scenario=scenario,
         account=account,
         plan=plan,
+        director=Memo(partial(director.step, plan)),
         watched=watched,
         watches_agent=seen.AgentDoes in watched,
         fixed={name: int(us) for name, us in given.durations.items()},

@@ -20,6 +20,7 @@ from rrsim.server import desk, vocabulary
 if TYPE_CHECKING:
     from rrsim.backends.sim.compiled import Compiled
     from rrsim.backends.sim.kernel import Kernel, Timer
+    from rrsim.backends.sim.memo import Node
     from rrsim.scenario.tracker import Tracker
 
 PREPARE_LIMIT_US: Final = 600_000_000
@@ -68,6 +69,7 @@ class Stage:
     kernel: Kernel
     compiled: Compiled
     tracker: Tracker
+    director: Node
     sides: list[Side]
     sessions: dict[str, SessionSide]
     entries: list[Any]
@@ -91,7 +93,7 @@ class Stage:
 
     def set_stage(self) -> None:
         """Start the world: inventories, representatives, sessions; the steps begin once all is as given."""
-        self.director_state = director.DirectorState()
+        self.director = self.compiled.director.node(director.DirectorState())
         self.director_timers: dict[str, Timer] = {}
         self.began = False
         self.decided = True
@@ -184,7 +186,12 @@ class Stage:
     def check_decided(self) -> None:
         """Tell the director when everything is decided and every PC has come to rest, or no longer."""
         tracker = self.tracker
-        decided = not (tracker.undecided or tracker.away) and all(s.phase in self.STABLE for s in self.sides)
+        decided = tracker.settled
+        if decided:
+            for side in self.sides:
+                if side.phase not in self.STABLE:
+                    decided = False
+                    break
         if decided != self.decided:
             self.decided = decided
             if self.began:
@@ -194,7 +201,8 @@ class Stage:
 
     def direct(self, event: Any) -> None:
         """Give the director an input and carry out its commands."""
-        self.director_state, commands = director.step(self.compiled.plan, self.director_state, event)
+        node = self.director
+        self.director, commands = node.arcs.get(event) or self.compiled.director.learn(node, event)
         for command in commands:
             if isinstance(command, director.Wake):
                 self._unwake(command.token)

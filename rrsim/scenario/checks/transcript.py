@@ -67,8 +67,8 @@ class Transcript(Check):
             )
 
     def _new_process(self, _at: int, _t: int, _source: str, record: r.EndpointJoined | r.EndpointResumed) -> None:
+        self._lost_lines(record.session)
         self._line.pop(record.session, None)
-        self._sent = {key: sent for key, sent in self._sent.items() if key[0] != record.session}
         self._shown.pop(self.context.tracker.track(record.session).customer, None)
 
     def _same_process(self, _at: int, _t: int, _source: str, record: r.EndpointReconnected) -> None:
@@ -114,12 +114,18 @@ class Transcript(Check):
 
     def finish(self) -> None:
         """Whatever reached the server must have been written."""
-        for (session, line), (at, text) in self._sent.items():
+        for session in sorted({session for session, _ in self._sent}):
+            self._lost_lines(session)
+
+    def _lost_lines(self, session: str) -> None:
+        """Nothing more can be written of what the session's present process sent."""
+        for key in [key for key in self._sent if key[0] == session]:
+            at, text = self._sent.pop(key)
             self.fail(
                 at,
                 "line lost at the server",
-                f"expected the customer's line {line} ({text!r}) in the transcript of {session}; seen: it reached the "
-                f"server and was never written by {clock(self.context.end_us)}; check how lines are counted",
+                f"expected the customer's line {key[1]} ({text!r}) in the transcript of {session}; seen: it reached "
+                "the server and was never written; check how lines are counted",
             )
 
     hears: ClassVar[Hears] = {

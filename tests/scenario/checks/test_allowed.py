@@ -23,6 +23,12 @@ def test_a_deleted_agent_cannot_clean_up_and_the_pass_says_so(what: str) -> None
     assert "registry:ours" in result.message
 
 
+def test_clean_up_that_still_went_on_after_the_deletion_adds_nothing() -> None:
+    hand = Hand().opening().call("autostart armed").pc(seen.MachineTampered("agent")).call("record erased")
+    hand.pc(seen.HostCall("autostart armed", False)).healed()
+    assert "I7" not in hand.winds_down(items=("file:theirs", "registry:ours")).failing()
+
+
 def test_deleting_an_agent_after_the_end_excuses_nothing() -> None:
     hand = Hand().opening().server(r.SessionEnded(SESSION, "representative", "done"))
     hand.pc(seen.MachineTampered("agent deleted")).healed()

@@ -6,7 +6,7 @@ the machine only and never asks the agent.
 
 from __future__ import annotations
 
-from rrsim.backends.sim.pc.state import RIGHT, Autostart, PcState
+from rrsim.backends.sim.pc.state import RIGHT, Autostart, Disk, PcState
 
 
 def items(state: PcState) -> tuple[str, ...]:
@@ -29,6 +29,17 @@ def items(state: PcState) -> tuple[str, ...]:
     if state.faults.scheduled:
         names.add("schedule:restart by another program")
     return tuple(sorted(names))
+
+
+def exposed(disk: Disk) -> tuple[str, ...]:
+    """Return where the saved ticket stands in plain sight: a record that everyone can read, a command line (rule 5)."""
+    record = disk.record
+    if record is None:
+        return ()
+    found = ["file:ticket"] if disk.readable else []
+    if record.ticket:
+        found += [f"command line of {_name(entry)}" for entry in disk.entries if record.ticket in entry.command]
+    return tuple(found)
 
 
 def _name(entry: Autostart) -> str:

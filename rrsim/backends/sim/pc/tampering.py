@@ -170,7 +170,6 @@ def open_record(t: Turn) -> None:
         raise NotPossible("make the agent's record readable: none is saved; do it after 'ticket saved'")
     t.saw(seen.MachineTampered("ticket"))
     t.disk(readable=True)
-    t.saw(seen.SecretSeen("file:ticket"))
 
 
 def wall_clock(t: Turn) -> None:

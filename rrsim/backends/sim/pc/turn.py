@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from rrsim.agent.host import Input
 from rrsim.backends.sim.parts import After, Forget, PcEffect, Saw, TellAgent
+from rrsim.backends.sim.pc.inventory import exposed
 from rrsim.backends.sim.pc.state import PcState, Timer
-from rrsim.machine.observations import AnyObservation, Phase, PhaseBegan
+from rrsim.machine.observations import AnyObservation, Phase, PhaseBegan, SecretSeen
 
 
 class Turn:
@@ -30,8 +31,12 @@ class Turn:
         self.state = replace(self.state, **changes)
 
     def disk(self, **changes: Any) -> None:
-        """Change what is on disk."""
+        """Change what is on disk. A ticket that can be read where it must not be is seen at once (SE-03, SE-04)."""
+        before = exposed(self.state.disk)
         self.state = replace(self.state, disk=replace(self.state.disk, **changes))
+        for where in exposed(self.state.disk):
+            if where not in before:
+                self.saw(SecretSeen(where))
 
     def power(self, **changes: Any) -> None:
         """Change the machine's life."""
