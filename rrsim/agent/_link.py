@@ -64,10 +64,11 @@ def drop(t: Turn) -> None:
 def give_up_us(settings: AgentSettings) -> int:
     """Return how long the agent tries to come back before it cleans up by itself, in microseconds.
 
-    One window by default: the server's began before this process did, or before this loss of network was noticed, so
-    after a whole window of trying there is certainly no way back any more (R13), and a ticket must not stay (rule 7).
+    The server decides on expiry (R13), but an agent that never reaches it must not keep a ticket for ever (rule 7). The
+    server's window began at the latest when it missed a sign of life, so after that time and a whole window of trying
+    there is certainly no way back any more.
     """
-    return settings.give_up_us or settings.resume_window_us
+    return settings.give_up_us or settings.silence_us + settings.resume_window_us
 
 
 def greet(t: Turn) -> None:

@@ -109,7 +109,7 @@ def test_gives_up_by_itself() -> None:
     """Rule 7: a server that is never reached must not keep a ticket alive."""
     pc = ordered()
     pc.start()
-    assert pc.timers["give up"] == SETTINGS.resume_window_us
+    assert pc.timers["give up"] == SETTINGS.silence_us + SETTINGS.resume_window_us
     assert host.Tell("expired") in pc.fire("give up")
     assert pc.residue() == ()
     assert not pc.alive
