@@ -39,7 +39,7 @@ SHELLS = frozenset({
 })
 """Modules inside pure rooms that read or write files: the thin shells."""
 
-DOORS = {"agent": {"core", "host"}, "server": {"core", "desk", "registry", "vocabulary"}}
+DOORS = {"agent": {"core", "host"}, "server": {"core", "desk", "transcript", "vocabulary"}}
 """What the rest of rrsim may import of these rooms; their other modules are their own affair."""
 
 FORBIDDEN_MARKS = ("TO" + "DO", "FIX" + "ME", "X" + "XX")
@@ -244,10 +244,15 @@ def impure_imports(root: Path) -> list[str]:
 
 
 def rooms_are_entered_by_their_doors(root: Path) -> list[str]:
-    """Other rooms import of agent and server only the modules in :data:`DOORS`, and no room's private modules."""
+    """Other rooms import of agent and server only the modules in :data:`DOORS`, and no room's private modules.
+
+    The deliberate bugs of ``broken`` sit inside the product's own decisions, so that room may enter anywhere.
+    """
     found = []
     for path in python_files(root, "rrsim"):
         room = path.relative_to(root / "rrsim").parts[0]
+        if room == "broken":
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for name in _imported(node):
                 parts = name.split(".")

@@ -239,15 +239,19 @@ class World(Wire, Stage):
             _AGENT_EFFECTS[type(effect)](self, side, effect)
 
     def agent_sends(self, side: Side, effect: host.Send) -> None:
+        """Send a message on the connection the agent has, if it has one."""
         self.send_up(side, effect.message)
 
     def agent_requests(self, side: Side, effect: host.Request) -> None:
+        """Bring a request to the operating system."""
         self.kernel.soon(self.pc_hears, side, parts.HostAsked(effect.op, effect.what))
 
     def agent_shows(self, side: Side, effect: Any) -> None:
+        """Bring a window, or the wish to capture the screen, to the PC."""
         self.kernel.soon(self.pc_hears, side, parts.UiAsked(effect))
 
     def agent_sets_timer(self, side: Side, effect: SetTimer) -> None:
+        """Start a timer of the process, replacing one of the same name."""
         timers = side.agent_timers
         old = timers.get(effect.name)
         if old is not None:
@@ -258,11 +262,13 @@ class World(Wire, Stage):
         )
 
     def agent_cancels_timer(self, side: Side, effect: CancelTimer) -> None:
+        """Forget a timer of the process."""
         old = side.agent_timers.pop(effect.name, None)
         if old is not None:
             old[2] = None
 
     def agent_connects(self, side: Side, _: host.Connect) -> None:
+        """Try to open a new connection; one that is there is closed first."""
         if side.conn:
             self.leave_connection(side, polite=True)
         side.epoch += 1
@@ -270,22 +276,20 @@ class World(Wire, Stage):
         self.kernel.soon(self.net_hears, side, parts.NetConnect(side.conn))
 
     def agent_disconnects(self, side: Side, _: host.Disconnect) -> None:
+        """Close the connection; news of it that is still on the way is dropped."""
         side.epoch += 1
         if side.conn:
             self.leave_connection(side, polite=True)
 
     def agent_exits(self, side: Side, effect: host.Exit) -> None:
+        """The process ends by itself."""
         if side.conn:
             self.leave_connection(side, polite=True)
-        side.alive = False
-        side.generation += 1
-        side.agent = None
-        for entry in side.agent_timers.values():
-            entry[2] = None
-        side.agent_timers.clear()
+        self.kill_agent(side)
         self.kernel.soon(self.pc_hears, side, parts.AgentEnded(effect.reason))
 
     def agent_notes(self, side: Side, effect: host.Note) -> None:
+        """Write the agent's log line into the history: its own account, never evidence."""
         self.note(side.agent_source, effect, side.number)
 
     # --- the network --------------------------------------------------------------------------------------------

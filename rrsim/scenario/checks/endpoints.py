@@ -76,7 +76,22 @@ class NothingAfterTheEnd(Check):
                 f"the boot; seen: resumed at {clock(t_us)}; check that a confirmed close voids the ticket (rule 12)",
             )
 
+    def _revived(
+        self, at: int, t_us: int, _source: str, record: r.SessionTaken | r.SessionTransferred | r.OrderGiven
+    ) -> None:
+        track = self.context.tracker.track(record.session)
+        if track.over is not None:
+            self.fail(
+                at,
+                f"{track.over} session goes on",
+                f"expected nothing more in {record.session} after it was {track.over} at {clock(track.over_us)}; seen: "
+                f"{type(record).__struct_config__.tag!r} recorded at {clock(t_us)}; check what may still touch it",
+            )
+
     hears: ClassVar[Hears] = {
+        r.SessionTaken: _revived,
+        r.SessionTransferred: _revived,
+        r.OrderGiven: _revived,
         r.WindowOpened: _opened,
         r.RestartUndone: _closed,
         r.RestartRefused: _closed,

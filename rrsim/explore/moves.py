@@ -1,0 +1,132 @@
+"""What may happen next in a composed state: due events, and what people and faults may add while the budget lasts.
+
+*Due* events must happen sooner or later: a message arrives, a timer fires, an attempt to connect ends, a person answers
+or signs in. A timer that runs may fire next, whatever its duration: all orders are tried, the real ones among them.
+*Optional* moves cost budget and may never happen.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+from rrsim.backends.sim import parts
+from rrsim.backends.sim.pc.state import PcState
+from rrsim.explore import network as net
+from rrsim.protocol.timers import TimerFired
+from rrsim.scenario import actions as do
+from rrsim.scenario.words import Duration
+
+AGENT_TIMERS: Final = frozenset({"retry", "restart limit", "idle", "ask restart", "ask sharing", "ask leave"})
+"""The agent's timers that may fire. Signs of life never fail here: a dead connection says so through its queue. An
+answer of Windows never stays away, and the agent never gives up: the bounds always let it reach the server."""
+
+SERVER_TIMERS: Final = frozenset({"window", "limit", "confirm", "ask restart", "ask sharing"})
+"""The server's timers that may fire, for the same reasons."""
+
+GUARDED: Final = frozenset({"ask restart", "ask sharing"})
+"""Server timers that are longer than the agent's own of the same name: they fire only if that one does not run."""
+
+
+class Move(NamedTuple):
+    """One thing that happens next."""
+
+    to: Literal["pc", "net", "agent", "server", "rep", "stage"]
+    """Who is moved. ``rep``: the representative says ``what``. ``stage``: the harness goes on to the next stage."""
+    what: Any
+    cost: str = ""
+    """The budget it is paid from; empty for due events."""
+
+
+_ANSWERS: Final = tuple(
+    parts.Press("customer", window, button)
+    for window in ("restart prompt", "sharing prompt", "leave prompt")
+    for button in ("yes", "no")
+)
+_FAULTS: Final = (
+    Move("pc", do.PowerCut(returns_after_us=Duration(1)), "sudden"),
+    Move("pc", do.PcCrashes(), "sudden"),
+    Move("pc", do.PrivilegeTaken(), "troubles"),
+    Move("pc", parts.Press("customer", "chat", "close"), "troubles"),
+    Move("pc", do.CustomerRestartsFromStart(), "foreign"),
+    Move("pc", parts.TypeChat("hello"), "chats"),
+)
+
+
+def due_at_pc(state: PcState) -> tuple[Move, ...]:
+    """Return the PC's running timers, and what the customer is bound to do there."""
+    timers = tuple(Move("pc", TimerFired(timer.name)) for timer in state.timers)
+    shown = {window.window for window in state.screen.windows}
+    answers = tuple(Move("pc", press) for press in _ANSWERS if press.window in shown)
+    sign_in = (Move("pc", parts.SignIn("right user")),) if state.power.phase == "welcome" else ()
+    return timers + answers + sign_in
+
+
+def faults_at_pc(state: PcState) -> tuple[Move, ...]:
+    """Return what people and misfortune could do to the PC now."""
+    shown = {window.window for window in state.screen.windows}
+    return tuple(
+        move
+        for move in _FAULTS
+        if not (isinstance(move.what, do.PrivilegeTaken) and state.faults.no_privilege)
+        and not (isinstance(move.what, parts.Press) and move.what.window not in shown)
+    )
+
+
+def due_on_net(state: net.Net) -> tuple[Move, ...]:
+    """Return what arrives next on each queue, and the end of an attempt to connect."""
+    found = [Move("net", net.Tried(True))] if state.trying else []
+    for link in state.links:
+        if link.up:
+            found.append(Move("net", net.Up(link.conn)))
+        if link.down:
+            found.append(Move("net", net.Down(link.conn)))
+    return tuple(found)
+
+
+def faults_on_net(state: net.Net) -> tuple[Move, ...]:
+    """Return which attempts may fail and which connections may be lost now."""
+    found = [Move("net", net.Tried(False), "failures")] if state.trying else []
+    for link in state.links:
+        whole = link.at_agent and link.at_server and net.GONE not in link.up and net.GONE not in link.down
+        if whole or (link.at_server and len(link.up) > 1):
+            found.append(Move("net", net.Lose(link.conn), "losses"))
+    return tuple(found)
+
+
+def due_timers(agent: tuple[str, ...], server: tuple[str, ...]) -> tuple[Move, ...]:
+    """Return the timers of both cores that may fire now."""
+    own = tuple(Move("agent", TimerFired(name)) for name in agent)
+    theirs = tuple(Move("server", TimerFired(name)) for name in server if name not in GUARDED or name not in agent)
+    return own + theirs
+
+
+def say(move: Move) -> str:
+    """Write a move for people."""
+    what = move.what
+    if isinstance(what, TimerFired):
+        return f"{move.to}: timer {what.name!r} fires"
+    if isinstance(what, net.Up | net.Down):
+        return f"net: the next message on connection {what.conn} arrives {'up' if isinstance(what, net.Up) else 'down'}"
+    if isinstance(what, net.Tried):
+        return f"net: the attempt to connect {'succeeds' if what.well else 'fails'}"
+    if isinstance(what, net.Lose):
+        return f"net: connection {what.conn} is lost"
+    return f"{move.to}: {plain(what)}"
+
+
+def plain(what: Any) -> str:
+    """Write any struct of the vocabulary in one short line, without the fields that nobody set."""
+    if not hasattr(what, "__struct_fields__"):
+        return str(what)
+    config = what.__struct_config__
+    name = config.tag if isinstance(config.tag, str) else type(what).__name__
+    fields = [f"{key}={_short(getattr(what, key))}" for key in what.__struct_fields__ if getattr(what, key) not in ("", 0)]
+    return f"{name}({', '.join(fields)})" if fields else str(name)
+
+
+def _short(value: Any) -> str:
+    text = plain(value) if hasattr(value, "__struct_fields__") else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 1]}…"
+
+
+_LONGEST: Final = 60
