@@ -51,6 +51,8 @@ def settled(t: Turn, word: Word, result: str) -> None:
         t.part("left", flag=False)
     elif word == "remove key":
         t.part("left", key=False)
+    elif word == "look for flag":
+        t.part("left", owner=result in ("network", "other") and not t.s.left.flag)
     elif word == "look for key" and result == "present":
         # The key goes on before the flag and off after it, so only with the key can the flag be ours (rule 7: an
         # owner's flag stays).
@@ -89,9 +91,10 @@ def order_record(s: AgentState, intent: bool) -> host.Saved:
     if r is None:
         raise AssertionError("an order's record is only asked for while the order is under way")
     safe = r.boot_mode == "safe"
+    ours = safe and not s.left.owner
     return host.Saved(
         session=s.claim.session, machine=s.facts.machine, order=0 if s.left.standby and not intent else r.order,
-        ticket=r.ticket, boot=s.facts.boot, boot_mode="safe" if safe or s.left.flag else "normal", intent=intent,
+        ticket=r.ticket, boot=s.facts.boot, boot_mode="safe" if ours or s.left.flag else "normal", intent=intent,
         safe_key=safe or s.left.key, settings=s.settings,
     )
 
@@ -100,6 +103,7 @@ _PLAIN: Final[dict[Word, host.HostRequest]] = {
     "arm autostart": host.ArmAutostart(), "disarm autostart": host.DisarmAutostart(),
     "register key": host.RegisterSafeBoot(), "read key": host.ReadSafeBootKey(), "look for key": host.ReadSafeBootKey(),
     "remove key": host.UnregisterSafeBoot(), "set flag": host.SetBootFlag(), "read flag": host.ReadBootFlag(),
+    "look for flag": host.ReadBootFlag(),
     "clear flag": host.ClearBootFlag(), "abort restart": host.AbortRestart(),
 }
 

@@ -93,6 +93,24 @@ def join(t: Turn, code: str) -> None:
         link.connect(t)
 
 
+def asked_anew(t: Turn, e: host.CustomerStarts) -> None:
+    """The customer starts support; what an earlier session left is cleaned up first.
+
+    People start a program twice: in a session whose connection is up that changes nothing. Without a connection the
+    customer has given the earlier session up, or mistyped its code (R13).
+    """
+    s = t.s
+    if s.goal == "member" and s.link.phase == "up":
+        t.do(host.Tell("already in a session"))
+    elif s.goal == "idle":
+        t.forget("idle")
+        join(t, e.code)
+    else:
+        if s.goal != "over":
+            over(t, "the customer asked anew")
+        t.part("claim", code=e.code)
+
+
 def welcome(t: Turn, version: int) -> None:
     """The server chose the version to speak: make the claim, or leave cleanly if it is unknown here."""
     if version in SUPPORTED:

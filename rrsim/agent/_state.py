@@ -29,7 +29,7 @@ Report = Literal["", "arm failed", "not restarting"]
 
 Word = Literal[
     "", "save ticket", "save intent", "withdraw intent", "settle record", "arm autostart", "disarm autostart",
-    "register key", "read key", "remove key", "look for key", "set flag", "read flag", "clear flag",
+    "register key", "read key", "remove key", "look for key", "look for flag", "set flag", "read flag", "clear flag",
     "request restart", "abort restart",
 ]
 """What is asked of Windows, by the name used in the arming table and in the queue of chores."""
@@ -48,10 +48,6 @@ class NotStarted(AgentError):
 
 class AlreadyStarted(AgentError):
     """Started came a second time."""
-
-
-class AlreadyInSession(AgentError):
-    """The customer starts support while a session is there or is being joined."""
 
 
 class NoConnection(AgentError):
@@ -147,6 +143,8 @@ class Left(Part, frozen=True):
     """``SafeBoot\\Network`` key."""
     flag: bool = False
     """Boot flag."""
+    owner: bool = False
+    """The boot flag was set before we armed: it is the owner's, and stays (rule 7)."""
     standby: str = ""
     """Stand-by ticket (profiles in which foreign restarts resume)."""
 

@@ -12,7 +12,7 @@ simulator, the search, Wine and Windows (``docs/design.md``). Rules, with their 
 * **A restart that does not happen** (Windows refuses it, somebody cancels it, the restart limit passes, the server
   withdraws it): abort, withdraw the intent, undo, then NotRestarting (rule 11).
 * **Safe mode** only in service mode (I10); clearing the boot flag is the first act there; the key stays until the first
-  normal boot or the end of the session (rule 7). A Mac, or any PC that is not Windows, is never restarted (I8).
+  normal boot or the end of the session, and an owner's flag is never ours (rule 7). Only Windows is restarted (I8).
 * **Leaving** is a confirmed close of the chat window; silence stays (rule 12). Leaving before the restart is requested
   stops it; afterwards the PC restarts and the agent does not come back.
 * **Silence is no** (rule 6), and so is a question whose window vanished (rule 14) -- except *keep the session open?*.
@@ -39,7 +39,6 @@ from rrsim.agent._hands import IDLE_US, begin_chore, enqueue, issue, settled, vo
 from rrsim.agent._state import (
     AgentError,
     AgentState,
-    AlreadyInSession,
     AlreadyStarted,
     Claim,
     Exited,
@@ -58,8 +57,8 @@ from rrsim.protocol import messages as msg
 from rrsim.protocol.timers import TimerFired
 
 __all__ = [
-    "ARMING", "LEGAL", "LINK_LEGAL", "AgentError", "AgentState", "AlreadyInSession", "AlreadyStarted", "Exited",
-    "NoConnection", "NotStarted", "initial", "step",
+    "ARMING", "LEGAL", "LINK_LEGAL", "AgentError", "AgentState", "AlreadyStarted", "Exited", "NoConnection",
+    "NotStarted", "initial", "step",
 ]
 
 
@@ -70,19 +69,20 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """The step's name in ArmFailed."""
     ask: Word
     undo: Word = ""
-    when: Literal["always", "safe", "flag left"] = "always"
-    """``safe``: the order is for safe mode. ``flag left``: an earlier boot flag of ours could not be cleared."""
+    when: Literal["always", "safe", "own flag", "flag left"] = "always"
+    """``safe``: an order for safe mode. ``own flag``: and the flag is not the owner's. ``flag left``: ours is still set."""
     expect: str = ""
     """What a request that reads must have read (SM-03, SM-16: verified, not only written)."""
 
 
 ARMING: Final = (
     Row("autostart armed", "arm autostart", undo="disarm autostart"),
+    Row("boot flag looked at", "look for flag", when="safe"),  # before the record says whose it is
     Row("ticket saved", "save ticket", undo="settle record"),
     Row("left boot flag cleared", "clear flag", when="flag left"),
     Row("safe boot key registered", "register key", undo="remove key", when="safe"),
     Row("safe boot key read", "read key", when="safe", expect="present"),
-    Row("boot flag set", "set flag", undo="clear flag", when="safe"),
+    Row("boot flag set", "set flag", undo="clear flag", when="own flag"),
     Row("boot flag read", "read flag", when="safe", expect="network"),
     Row("intent saved", "save intent", undo="withdraw intent"),  # the server is told *armed* just before
     Row("restart requested", "request restart", undo="abort restart"),
@@ -91,7 +91,7 @@ ARMING: Final = (
 _ALWAYS: Final[frozenset[type]] = frozenset({
     host.NetworkChanged, host.Completed, host.Failed, host.Answered, host.PromptGone, host.ChatTyped,
     host.CloseClicked, host.ChatDestroyed, host.CancelClicked, host.QueryEndSession, host.SessionEnding,
-    host.EndSessionCancelled, host.HelperReady, host.HelperGone, TimerFired,
+    host.EndSessionCancelled, host.HelperReady, host.HelperGone, host.CustomerStarts, TimerFired,
 })
 """Inputs that race with what the agent does: legal in every running process, without effect when out of place."""
 
@@ -101,12 +101,12 @@ _CONNECTION: Final[frozenset[type]] = frozenset({
 
 LEGAL: Final[dict[Goal, frozenset[type]]] = {
     "new": frozenset({host.Started}),
-    "idle": _ALWAYS | {host.CustomerStarts},
+    "idle": _ALWAYS,
     "joining": _ALWAYS | _CONNECTION,
-    "resuming": _ALWAYS | _CONNECTION | {host.CustomerStarts},
+    "resuming": _ALWAYS | _CONNECTION,
     "member": _ALWAYS | _CONNECTION,
-    "going": _ALWAYS | _CONNECTION | {host.CustomerStarts},
-    "over": _ALWAYS | {host.CustomerStarts},
+    "going": _ALWAYS | _CONNECTION,
+    "over": _ALWAYS,
     "exited": frozenset(),
 }
 """Which inputs are legal for which goal; everything else raises a named :class:`AgentError`."""
@@ -150,8 +150,6 @@ def _check(s: AgentState, event: host.Input) -> None:
             error = NotStarted if s.goal == "new" else Exited
         elif kind is host.Started:
             error = AlreadyStarted
-        elif kind is host.CustomerStarts:
-            error = AlreadyInSession
         raise error(f"the agent is {s.goal} and got {kind.__name__}; expected {expected}; see rrsim.agent.core.LEGAL")
     phases = LINK_LEGAL.get(kind)
     if phases is not None and s.link.phase not in phases:
@@ -193,7 +191,8 @@ def _arm(t: Turn, r: Restart) -> None:
 
 def _applies(s: AgentState, r: Restart, row: Row) -> bool:
     safe = r.boot_mode == "safe"
-    return row.when == "always" or (safe if row.when == "safe" else s.left.flag and not safe)
+    own, left = safe and not s.left.owner, s.left.flag and not safe
+    return {"always": True, "safe": safe, "own flag": own, "flag left": left}[row.when]
 
 
 def _completed(t: Turn, e: host.Completed) -> None:
@@ -317,17 +316,6 @@ def _resume(t: Turn) -> None:
     talk.show_cancel(t)
     t.timer("give up", link.give_up_us(s.settings))
     link.connect(t)
-
-
-def _customer_starts(t: Turn, e: host.CustomerStarts) -> None:
-    """A new request; what an earlier session left is cleaned up first."""
-    if t.s.goal == "idle":
-        t.forget("idle")
-        session.join(t, e.code)
-        return
-    if t.s.goal != "over":
-        session.over(t, "the customer asked anew")
-    t.part("claim", code=e.code)
 
 
 # --- the connection -----------------------------------------------------------------------------------------------
@@ -487,7 +475,7 @@ def _timer(t: Turn, e: TimerFired) -> None:
 
 
 _ON: Final[dict[type, Callable[[Turn, Any], None]]] = {
-    host.Started: _started, host.CustomerStarts: _customer_starts, host.Connected: lambda t, _: link.greet(t),
+    host.Started: _started, host.CustomerStarts: session.asked_anew, host.Connected: lambda t, _: link.greet(t),
     host.ConnectFailed: lambda t, e: link.retry_later(t, e.jitter),
     host.Disconnected: lambda t, e: link.lost(t, e.jitter), host.NetworkChanged: _network_changed,
     host.Received: _received, host.Completed: _completed, host.Failed: _failed, host.Answered: person.on_answer,

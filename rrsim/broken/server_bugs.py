@@ -12,7 +12,7 @@ from rrsim.agent import core as agent_core
 from rrsim.backends.sim.compiled import Parts
 from rrsim.broken.agent_bugs import limit_ignored, orders_any_platform
 from rrsim.broken.bug import Patch, changed_input, patched
-from rrsim.broken.server_parts import server_bug, with_patches, with_record
+from rrsim.broken.server_parts import server_bug, with_patches, with_records
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.server import _agent, _claims, _restart, _sharing, _state, _turn, core
@@ -255,7 +255,7 @@ BUGS: Final = (
         "transcript begins anew after the restart",
         "The numbering of the transcript starts from one again: the earlier lines are overwritten.",
         ("I12", "R1", "RE-01"),
-        with_record(rec.EndpointResumed, _numbers_from_one_again),
+        with_records({rec.EndpointResumed: _numbers_from_one_again}),
     ),
     server_bug(
         "idle time-out fires while rebooting",

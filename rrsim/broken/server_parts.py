@@ -3,13 +3,16 @@
 # ruff: noqa: SLF001 - a bug sits where the product's own decision is taken, and that is private
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rrsim.backends.sim.compiled import Parts
 from rrsim.broken.bug import Bug, Patch, changed_effects, patched
 from rrsim.server import _state, core
 from rrsim.server._state import Durable
+
+Change = Callable[[Durable, Any], Durable]
+"""What a record does to a session's durable state."""
 
 
 def server_bug(name: str, about: str, breaks: tuple[str, ...], parts: Callable[[], Parts]) -> Bug:
@@ -22,10 +25,10 @@ def with_patches(*patches: Patch) -> Callable[[], Parts]:
     return lambda: Parts(server=patched(core.step, *patches))
 
 
-def with_record(record: type[Any], change: Callable[[Durable, Any], Durable], *patches: Patch) -> Callable[[], Parts]:
-    """Like :func:`with_patches`, and ``record`` means something else: in the running server, and in one that is rebuilt
-    from its journal."""
-    table: Patch = (_state, "_CHANGES", {**_state._CHANGES, record: change})
+def with_records(changes: Mapping[type[Any], Change], *patches: Patch) -> Callable[[], Parts]:
+    """Like :func:`with_patches`, and some records mean something else: in the running server, and in one that is
+    rebuilt from its journal."""
+    table: Patch = (_state, "_CHANGES", {**_state._CHANGES, **changes})
     return lambda: Parts(server=patched(core.step, table, *patches), server_apply=patched(core.apply, table))
 
 

@@ -10,8 +10,8 @@ import msgspec
 
 from rrsim.backends.sim.compiled import Parts
 from rrsim.broken.agent_bugs import resumes_in_the_same_boot
-from rrsim.broken.bug import patched
-from rrsim.broken.server_parts import server_bug, with_effects, with_patches, with_record
+from rrsim.broken.bug import Patch, patched
+from rrsim.broken.server_parts import server_bug, with_effects, with_patches, with_records
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.protocol.ticket import derive, matches, seal
@@ -75,13 +75,21 @@ _LOSE: Final = Turn.lose_endpoint
 # --- who may come back ------------------------------------------------------------------------------------------
 
 
-def _no_end(_: SessionState) -> str:
-    return ""
+def _not_over_when(life: _state.Life) -> Patch:
+    """This end of a session keeps nobody out."""
+    return _claims, "_over", lambda state: "" if state.durable.life == life else _OVER(state)
+
+
+_OVER: Final = _claims._over
 
 
 def _only_the_name(life: _state.Life) -> Callable[[Durable, Any], Durable]:
     """The session gets another state, and its ticket and its keys stay good."""
     return lambda d, _: msgspec.structs.replace(d, life=life)
+
+
+def _cancelled_in_name(d: Durable, r: rec.RestartCancelled) -> Durable:
+    return d if r.by == "representative" and d.restart.window else _state._no_restart(d, r)
 
 
 def _spent_is_good(state: SessionState, claimed: Claimed, ticket: str) -> int | None:
@@ -224,19 +232,22 @@ BUGS: Final = (
         "late agent resumed after expiry",
         "An expired session takes its agent back, because its ticket was never voided.",
         ("R13", "I1", "EX-04", "SE-05"),
-        with_record(rec.SessionExpired, _only_the_name("expired"), (_claims, "_over", _no_end)),
+        with_records({rec.SessionExpired: _only_the_name("expired")}, _not_over_when("expired")),
     ),
     server_bug(
         "ticket accepted after the session ended",
         "The representative ends the session while the PC restarts, and the agent still resumes it.",
         ("rule 13", "I1", "SE-05"),
-        with_record(rec.SessionEnded, _only_the_name("ended"), (_claims, "_over", _no_end)),
+        with_records(
+            {rec.SessionEnded: _only_the_name("ended"), rec.RestartCancelled: _cancelled_in_name},
+            _not_over_when("ended"),
+        ),
     ),
     server_bug(
         "expired session reopened by the rep",
         "Taking an expired session opens it again.",
         ("R13", "I1"),
-        with_record(rec.SessionTaken, _taking_reopens, (_rep, "said", _takes_what_is_over)),
+        with_records({rec.SessionTaken: _taking_reopens}, (_rep, "said", _takes_what_is_over)),
     ),
     server_bug(
         "ticket accepted twice",

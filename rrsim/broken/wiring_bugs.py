@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from rrsim.agent import host
 from rrsim.backends.sim import pc
 from rrsim.backends.sim.compiled import Parts
-from rrsim.backends.sim.pc import hostcalls, logon
-from rrsim.backends.sim.pc.state import AGENT_COMMAND, AGENT_VALUE, Autostart
+from rrsim.backends.sim.pc import agentproc, hostcalls, logon
+from rrsim.backends.sim.pc.state import AGENT_COMMAND, AGENT_VALUE, SYSTEM, Autostart
 from rrsim.backends.sim.pc.turn import Turn
 from rrsim.backends.sim.side import Link, SessionSide, Side
 from rrsim.backends.sim.world import World
@@ -29,8 +29,22 @@ def _on_pc(*patches: Patch) -> Callable[[], Parts]:
     return lambda: Parts(pc=patched(pc.step, *patches))
 
 
-def _for_everyone(_: str, key: Any, name: str, command: str, __: str) -> Autostart:
+def _for_administrators(_: str, key: Any, name: str, command: str, __: str) -> Autostart:
     return Autostart("HKLM", key, name, command)
+
+
+def _for_everyone(_: str, __: str, name: str, command: str, ___: str) -> Autostart:
+    return Autostart("HKLM", "Run", name, command)
+
+
+def _starts_with_any_record(t: Turn, why: agentproc.Why) -> bool:
+    """The record lies where the program of every user finds it."""
+    if t.state.disk.record is not None:
+        t.disk(record_owner=t.state.session.profile if t.state.mode == "application" else SYSTEM)
+    return _START_AGENT(t, why)
+
+
+_START_AGENT: Final = agentproc.start
 
 
 def _saves_readable(t: Turn, record: host.Saved) -> Any:
@@ -227,10 +241,22 @@ BUGS: Final = (
         _on_pc((hostcalls, "AGENT_VALUE", "rragent")),
     ),
     _bug(
-        "autostart for every user",
+        "autostart in the wrong hive",
         "The RunOnce entry stands in the machine's hive: any administrator starts the agent, a standard user never.",
+        ("R8", "rule 4", "LO-01"),
+        _on_pc((hostcalls, "Autostart", _for_administrators)),
+    ),
+    _bug(
+        "autostart for every user",
+        "The autostart entry counts for everybody: the agent starts for a stranger and shows them windows.",
         ("rule 4", "rule 5", "LO-04", "SE-06"),
         _on_pc((hostcalls, "Autostart", _for_everyone)),
+    ),
+    _bug(
+        "another user's agent resumes",
+        "Autostart entry and record are shared by all users: whoever signs in brings the session back as theirs.",
+        ("rule 4", "rule 5", "LO-04", "SE-06"),
+        _on_pc((hostcalls, "Autostart", _for_everyone), (agentproc, "start", _starts_with_any_record)),
     ),
     _bug(
         "record readable by everyone",

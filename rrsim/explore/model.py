@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from rrsim.protocol.messages import AgentMode, BootMode, Platform
 from rrsim.protocol.settings import Account
@@ -27,6 +28,10 @@ class NothingToExplore(ModelError):
     """The bounds leave nothing that could happen."""
 
 
+class NotJudged(ModelError):
+    """The invariants are not written for this account: the search would report what its profile allows."""
+
+
 class UnknownInvariant(ModelError):
     """The model names an invariant that no search can check."""
 
@@ -36,6 +41,8 @@ class Budget(msgspec.Struct, frozen=True, gc=False, cache_hash=True, kw_only=Tru
 
     asks: int = 0
     """The representative uses the restart control."""
+    faults: int = 0
+    """Misfortunes of all kinds below together."""
     sudden: int = 0
     """A power cut or a crash, whenever the PC is on."""
     losses: int = 0
@@ -48,6 +55,15 @@ class Budget(msgspec.Struct, frozen=True, gc=False, cache_hash=True, kw_only=Tru
     """The customer restarts from the start menu (rule 3)."""
     chats: int = 0
     """The customer types a line."""
+
+    def less(self, kind: str) -> Budget:
+        """Return what is left after one of ``kind``. When the common budget is spent nothing is left of any kind: equal
+        futures are equal states."""
+        if kind == "asks":
+            return replace(self, asks=self.asks - 1)
+        if self.faults == 1:
+            return Budget(asks=self.asks)
+        return replace(self, **{kind: getattr(self, kind) - 1, "faults": self.faults - 1})
 
     @property
     def empty(self) -> bool:
@@ -87,11 +103,17 @@ def check(model: Model) -> None:
         NoInvariant: no invariant is named.
         UnknownInvariant: one is not in :data:`INVARIANTS`.
         NothingToExplore: the budget is empty.
+        NotJudged: the account lets foreign restarts resume, or its expiry is not final.
     """
     if not model.invariants:
         raise NoInvariant(f"model {model.name!r} names no invariant; name some of {', '.join(INVARIANTS)}")
     unknown = [name for name in model.invariants if name not in INVARIANTS]
     if unknown:
         raise UnknownInvariant(f"model {model.name!r} names {', '.join(unknown)}; known: {', '.join(INVARIANTS)}")
+    if model.account.foreign_resumes or not model.account.expiry_final:
+        raise NotJudged(
+            f"model {model.name!r}: expected an account with final expiry and without resuming foreign restarts; seen: "
+            f"profile {model.account.profile!r}; use the default profile, or extend rrsim.explore.monitor first"
+        )
     if model.budget.empty:
-        raise NothingToExplore(f"the budget of model {model.name!r} is empty, so nothing happens; allow an ask at least")
+        raise NothingToExplore(f"the budget of model {model.name!r} is empty: nothing happens; allow an ask at least")

@@ -111,16 +111,16 @@ def watch(model: Model) -> StepFunction:
 # --- the session ------------------------------------------------------------------------------------------------
 
 
-def _joined(t: _Step, r: rec.EndpointJoined) -> None:
+def _joined(t: _Step, _: rec.EndpointJoined) -> None:
     t.enters("endpoint joined")
 
 
-def _reconnected(t: _Step, r: rec.EndpointReconnected) -> None:
+def _reconnected(t: _Step, _: rec.EndpointReconnected) -> None:
     t.reached("reconnected")
     t.enters("endpoint reconnected")
 
 
-def _gone(t: _Step, r: rec.EndpointLost) -> None:
+def _gone(t: _Step, _: rec.EndpointLost) -> None:
     t.set(present=False)
 
 
@@ -147,7 +147,8 @@ def _resumed(t: _Step, r: rec.EndpointResumed) -> None:
 def _finished(t: _Step, r: rec.SessionExpired | rec.SessionLost | rec.SessionEnded) -> None:
     t.reached(str(r.__struct_config__.tag))
     t.alive("it ended a second time")
-    if isinstance(r, rec.SessionEnded) and r.by == "customer" and "leave prompt no" not in t.w.clicks:
+    decided = ("leave prompt no", *(("restart prompt no",) if t.model.account.decline_ends_session else ()))
+    if isinstance(r, rec.SessionEnded) and r.by == "customer" and not any(click in t.w.clicks for click in decided):
         t.broken("I13", "the customer's click before their decision is recorded", f"session ended: {r.reason}")
     t.set(over=True, present=False, standing=0)
 
@@ -229,6 +230,8 @@ def _booted(t: _Step, e: seen.BootBegan) -> None:
     w = t.w
     if e.safe_mode and t.model.mode != "service":
         t.broken("I10", "no safe mode in application mode", f"{e.boot} is one")
+    if e.safe_mode:
+        t.reached("safe mode boot")
     if e.cause == "probe" and e.safe_mode:
         t.broken("I6", "the next boot after the session to be normal", f"{e.boot} is in safe mode")
     if w.intent:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rrsim.backends.sim import parts
 from rrsim.backends.sim.pc.state import PcState
 from rrsim.explore import network as net
+from rrsim.protocol.messages import SECRET_FIELDS
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as do
 from rrsim.scenario.words import Duration
@@ -115,16 +116,19 @@ def say(move: Move) -> str:
 
 
 def plain(what: Any) -> str:
-    """Write any struct of the vocabulary in one short line, without the fields that nobody set."""
+    """Write any struct of the vocabulary in one short line, without its secrets and the fields that nobody set."""
     if not hasattr(what, "__struct_fields__"):
         return str(what)
     config = what.__struct_config__
     name = config.tag if isinstance(config.tag, str) else type(what).__name__
-    fields = [f"{key}={_short(getattr(what, key))}" for key in what.__struct_fields__ if getattr(what, key) not in ("", 0)]
-    return f"{name}({', '.join(fields)})" if fields else str(name)
+    fields = [(key, getattr(what, key)) for key in what.__struct_fields__]
+    told = [f"{key}={_short(key, value)}" for key, value in fields if value not in ("", 0)]
+    return f"{name}({', '.join(told)})" if told else str(name)
 
 
-def _short(value: Any) -> str:
+def _short(key: str, value: Any) -> str:
+    if key in SECRET_FIELDS:
+        return "***"
     text = plain(value) if hasattr(value, "__struct_fields__") else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 1]}…"
 

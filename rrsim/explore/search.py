@@ -50,7 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     complete: bool
-    """Every state within the bounds was seen."""
+    """Every state within the bounds was seen. Beyond a violation nothing is explored."""
     why_not: str = ""
     """Why it is not complete."""
     states: int
@@ -84,7 +84,9 @@ _LOOK_EVERY: Final = 1_024
 class _Search:
     """What a running search knows."""
 
-    __slots__ = ("broken", "ends", "levels", "limits", "parents", "reached", "seen", "states", "steps", "transitions", "ways", "world")  # fmt: skip
+    __slots__ = (
+        "broken", "ends", "levels", "limits", "parents", "reached", "seen", "states", "transitions", "ways", "world",
+    )  # fmt: skip
 
     def __init__(self, world: World, limits: Limits) -> None:
         self.world = world
@@ -118,11 +120,12 @@ class _Search:
     def expand(self, at: int) -> None:
         """Try every move from one state."""
         world, state = self.world, self.states[at]
-        quiet = world.wrong_when_quiet(state)
-        if quiet:
-            self.note(at, None, quiet)
+        due = world.due(state)
+        wrong = [] if due else world.wrong_when_quiet(state)
+        if wrong:
+            self.note(at, None, wrong)
             return
-        moves = world.moves(state)
+        moves = due + world.more(state, quiet=not due)
         self.ends += not moves
         for way, move in enumerate(moves):
             self.transitions += 1
@@ -168,7 +171,8 @@ class _Search:
         while at:
             ways.append(self.ways[at])
             at = self.parents[at]
-        state, lines = self.world.start, [*()]
+        state = self.world.start
+        lines: list[str] = []
         for way in reversed(ways):
             state, _ = self.world.fire(state, self.world.moves(state)[way], lines)
         if last is not None:
@@ -194,12 +198,11 @@ def run(model: Model, steps: Parts = REAL, limits: Limits | None = None) -> Repo
         search.expand(at)
         at += 1
         why_not = search.why_stop(at)
-    if at == len(search.states) and not search.broken:
-        why_not = ""
+    complete = at == len(search.states)
     return Report(
         model=model.name,
-        complete=not why_not,
-        why_not=why_not,
+        complete=complete,
+        why_not="" if complete else why_not,
         states=len(search.states),
         transitions=search.transitions,
         depth=max(search.levels),

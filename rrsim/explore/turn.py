@@ -1,4 +1,4 @@
-"""One move carried out: the deliveries that follow from it, first in, first out, until nothing is left at this instant."""
+"""One move carried out: the deliveries that follow at the same instant, first in, first out, until none is left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Turn:
     """The composed state as it is becoming."""
 
     __slots__ = (
-        "_queue", "agent", "bounds", "generation", "log", "machine", "monitor", "out", "server", "timers", "wires", "world",
+        "_queue", "agent", "bounds", "generation", "log", "machine", "monitor", "out", "server", "timers", "wires",
+        "world",
     )  # fmt: skip
 
     def __init__(self, world: World, state: State, log: list[str] | None) -> None:
@@ -55,8 +56,7 @@ class Turn:
             self.log.append(moves.say(move))
         bounds: Bounds = self.world.bounds.states[self.bounds]
         if move.cost:
-            left = replace(bounds.budget, **{move.cost: getattr(bounds.budget, move.cost) - 1})
-            bounds = replace(bounds, budget=left)
+            bounds = replace(bounds, budget=bounds.budget.less(move.cost))
         if move.to == "rep" and isinstance(move.what, msg.Confirm):
             bounds = replace(bounds, confirm=0)
         elif move.to == "stage":

@@ -1,9 +1,9 @@
 """The composed state, and what one move makes of it.
 
-A composed state is a tuple of small numbers, one for each part (:mod:`rrsim.explore.component`): the agent (0: no process runs), the session
-server, the PC, the network, the timers that run in both cores, the bounds (budget, what the representative is being
-asked, stage), and the monitor. A move is one due event or one fault; every delivery without a duration that follows
-from it runs to its end, first in, first out, exactly as in the simulator's world.
+A composed state is a tuple of small numbers, one for each part (:mod:`rrsim.explore.component`): the agent (0: no
+process runs), the session server, the PC, the network, the timers that run in both cores, the bounds (budget, what the
+representative is being asked, stage), and the monitor. A move is one due event or one fault; every delivery without a
+duration that follows from it runs to its end, first in, first out, as in the simulator's world.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rrsim.explore.model import Budget, Model, check
 from rrsim.explore.moves import Move
 from rrsim.explore.turn import Turn
 from rrsim.protocol import messages as msg
+from rrsim.protocol.timers import TimerFired
 from rrsim.scenario.model import PcSetup
 from rrsim.server import core as server_core
 from rrsim.server import vocabulary
@@ -82,11 +83,16 @@ class World:
 
     def moves(self, state: State) -> list[Move]:
         """Return everything that may happen next, always in the same order; empty at the very end."""
-        _, server, machine, wires, timers, bounds, _ = state
-        found = self._due(state)
+        due = self.due(state)
+        return due + self.more(state, quiet=not due)
+
+    def more(self, state: State, *, quiet: bool) -> list[Move]:
+        """Return what may happen beside the due events. ``quiet``: nothing is due, so the next stage may begin."""
+        _, server, machine, wires, _, bounds, _ = state
+        found: list[Move] = []
         here: Bounds = self.bounds.states[bounds]
         over = self.server.states[server].over
-        if not found and here.stage != ending.PROBED:
+        if quiet and here.stage != ending.PROBED:
             to = ending.PROBED if over or here.stage == ending.CLOSING else ending.CLOSING
             found.append(Move("stage", to))
         if here.stage == ending.FAULTS and not here.budget.empty:
@@ -100,12 +106,13 @@ class World:
             found += [m for m in faults + self._faults_pc[machine] if getattr(budget, m.cost)]
         return found
 
-    def _due(self, state: State) -> list[Move]:
+    def due(self, state: State) -> list[Move]:
+        """Return what must happen sooner or later: one of these comes next, unless something optional does."""
         _, _, machine, wires, timers, bounds, _ = state
         found = list(_cached(self._due_net, wires, self.net, moves.due_on_net))
         if machine not in self._due_pc:
-            possible = (m for m in moves.due_at_pc(self.pc.states[machine]) if self._possible(machine, m))
-            self._due_pc[machine] = tuple(possible)
+            timers_and_people = moves.due_at_pc(self.pc.states[machine])
+            self._due_pc[machine] = tuple(m for m in timers_and_people if self._possible(machine, m))
         found += self._due_pc[machine]
         if timers not in self._due_timers:
             self._due_timers[timers] = moves.due_timers(*self.timers.states[timers])
@@ -116,7 +123,9 @@ class World:
         return found
 
     def _possible(self, machine: int, move: Move) -> bool:
-        """Whether the PC can do this now: people cannot press what is not there."""
+        """Whether the PC can do this now: people cannot press what is not there. A timer always can fire."""
+        if isinstance(move.what, TimerFired):
+            return True
         try:
             self.pc.step(machine, move.what)
         except pc.NotPossible:
@@ -124,9 +133,7 @@ class World:
         return True
 
     def wrong_when_quiet(self, state: State) -> list[monitor.Broken]:
-        """Return what is wrong with a state in which nothing is due; nothing if something is."""
-        if self._due(state):
-            return []
+        """Return what is wrong with a state in which nothing is due."""
         agent, server, machine, _, _, bounds, _ = state
         found = ending.quiet(
             self.bounds.states[bounds].stage, self.agent.states[agent], self.server.states[server],
@@ -174,7 +181,7 @@ class World:
         script.append(Move("rep", msg.RepChat("hello")))
         for move in script:
             state, _ = self.fire(state, move)
-            while due := self._due(state):
+            while due := self.due(state):
                 state, _ = self.fire(state, due[0])
         return state
 

@@ -55,6 +55,8 @@ class Begin(_Word, frozen=True):
 
     limit_us: int
     decided: bool = True
+    gives_up_us: int = 0
+    """How long an agent without a server tries to come back before it cleans up by itself."""
 
 
 class Happened(_Word, frozen=True):
@@ -164,6 +166,7 @@ class DirectorState(msgspec.Struct, frozen=True, gc=False):
     """Matching events counted so far, for each step."""
     decided: bool = True
     limit_us: int = 0
+    gives_up_us: int = 0
 
 
 class UnknownStepName(ValueError):
@@ -212,7 +215,10 @@ def step(ready: Plan, state: DirectorState, event: Input) -> tuple[DirectorState
         case CouldNot(step=index, reason=reason):
             return _settle_steps(ready, _mark(state, index, "impossible"), (_report(ready, index, reason),))
         case Probed():
-            return state, (Wake("settle", PROBED_US),) if state.phase == "probing" else ()
+            # The probe's boot may have no network at all, as safe mode on Wi-Fi: then the agent has to give up first.
+            settle_us = PROBED_US + state.gives_up_us
+            commands = (Wake("settle", settle_us), Wake("bound", settle_us + PROBE_LIMIT_US))
+            return state, commands if state.phase == "probing" else ()
 
 
 def waiting(ready: Plan, state: DirectorState) -> tuple[tuple[int, str], ...]:
@@ -248,7 +254,7 @@ def _begin(ready: Plan, event: Begin) -> tuple[DirectorState, tuple[Command, ...
         else:
             status.append("scheduled")
             commands.append(Wake(f"step {i}", FIRST_STEP_US + moment.delay_us))
-    state = DirectorState("steps", tuple(status), (0,) * len(steps), event.decided, event.limit_us)
+    state = DirectorState("steps", tuple(status), (0,) * len(steps), event.decided, event.limit_us, event.gives_up_us)
     return _settle_steps(ready, state, tuple(commands))
 
 

@@ -12,8 +12,8 @@ from tests.agent.rig import Pc, asked, sent
 
 NORMAL = ["ArmAutostart", "Save", "Save", "RequestRestart"]
 SAFE = [
-    "ArmAutostart", "Save", "RegisterSafeBoot", "ReadSafeBootKey", "SetBootFlag", "ReadBootFlag", "Save",
-    "RequestRestart",
+    "ArmAutostart", "ReadBootFlag", "Save", "RegisterSafeBoot", "ReadSafeBootKey", "SetBootFlag", "ReadBootFlag",
+    "Save", "RequestRestart",
 ]
 
 
@@ -66,7 +66,7 @@ FAILURES: dict[type, tuple[str, list[str]]] = {
     host.RegisterSafeBoot: ("safe boot key registered", ["UnregisterSafeBoot", "Erase", "DisarmAutostart"]),
     host.ReadSafeBootKey: ("safe boot key read", ["UnregisterSafeBoot", "Erase", "DisarmAutostart"]),
     host.SetBootFlag: ("boot flag set", ["ClearBootFlag", "UnregisterSafeBoot", "Erase", "DisarmAutostart"]),
-    host.ReadBootFlag: ("boot flag read", ["ClearBootFlag", "UnregisterSafeBoot", "Erase", "DisarmAutostart"]),
+    host.ReadBootFlag: ("boot flag looked at", ["DisarmAutostart"]),
     host.RequestRestart: (
         "restart requested", ["Save", "ClearBootFlag", "UnregisterSafeBoot", "Erase", "DisarmAutostart"],
     ),
@@ -105,15 +105,44 @@ def test_read_back_must_say_what_was_written(reads: type, says: str, step: str) 
     assert pc.residue() == ()
 
 
+def test_boot_flag_that_cannot_be_read_back_is_undone() -> None:
+    """Rule 8, SM-07: the second look at the flag fails, after it was set."""
+    pc = Pc().join()
+    pc.hold = (host.SetBootFlag,)
+    pc.order("safe")
+    pc.fail = {host.ReadBootFlag: "access denied"}
+    effects = pc.give(host.Completed(pc.state.hands.op))
+    assert sent(effects) == [msg.ArmFailed(1, "boot flag read", "access denied")]
+    assert asked(effects)[-4:] == ["ClearBootFlag", "UnregisterSafeBoot", "Erase", "DisarmAutostart"]
+    assert pc.residue() == ()
+
+
+def test_owners_boot_flag_is_used_and_never_cleared() -> None:
+    """Rule 7: a flag that stood before the order is the owner's; the order boots with it, the end leaves it."""
+    pc = Pc().join()
+    pc.owner_flag = True
+    pc.read = {host.ReadBootFlag: "network"}
+    asked_for = asked(pc.order("safe"))
+    assert "SetBootFlag" not in asked_for
+    assert pc.record is not None
+    assert (pc.record.safe_key, pc.record.boot_mode) == (True, "normal")
+    pc.reboot()
+    pc.clear()
+    pc.resume(desktop="none")
+    pc.say(msg.SessionOver("ended"))
+    assert "ClearBootFlag" not in asked(pc.effects)
+    assert pc.residue() == ()
+
+
 def test_failed_intent_is_withdrawn() -> None:
     """Rule 3, rule 8: the second save fails, the first did not."""
     pc = Pc().join()
-    pc.hold = (host.ReadBootFlag,)
+    pc.hold = (host.SetBootFlag,)
     pc.order("safe")
     pc.fail = {host.Save: "disk full"}
-    effects = pc.give(host.Completed(pc.state.hands.op, "network"))
+    effects = pc.give(host.Completed(pc.state.hands.op))
     assert sent(effects) == [msg.Armed(1), msg.ArmFailed(1, "intent saved", "disk full")]
-    assert asked(effects)[:2] == ["Save", "Save"]
+    assert asked(effects)[:3] == ["ReadBootFlag", "Save", "Save"]
     assert pc.residue() == ()
 
 

@@ -220,6 +220,39 @@ def test_customer_asks_anew_in_the_same_process() -> None:
     assert sent(pc.effects)[-1] == msg.Join("session-2", "boot-1", "ann")
 
 
+def test_customer_who_starts_support_twice_stays_in_the_session() -> None:
+    """R1: while the connection is up a second start changes nothing but tells the customer."""
+    pc = Pc("application").join()
+    before = pc.state
+    assert pc.give(host.CustomerStarts("session-2")) == [host.Tell("already in a session")]
+    assert pc.state == before
+
+
+def test_customer_asks_anew_while_the_connection_is_lost() -> None:
+    """R13: the earlier session is given up, with its order; the new code is used once all is cleaned up."""
+    pc = Pc().join()
+    pc.hold = (host.RequestRestart,)
+    pc.order()
+    pc.hold = ()
+    pc.give(host.Disconnected("reset"))
+    pc.give(host.CustomerStarts("session-2"))
+    pc.give(host.Completed(pc.state.hands.op))
+    assert "AbortRestart" in asked(pc.effects)
+    assert pc.residue() == ()
+    pc.greet()
+    assert sent(pc.effects)[-1] == msg.Join("session-2", "boot-1", "ann")
+
+
+def test_customer_corrects_a_mistyped_code() -> None:
+    """R13: while joining, a second start takes the place of the first."""
+    pc = Pc("application")
+    pc.start()
+    pc.give(host.CustomerStarts("session-9"))
+    pc.give(host.CustomerStarts("session-1"))
+    pc.greet()
+    assert sent(pc.effects)[-1] == msg.Join("session-1", "boot-1", "ann")
+
+
 def test_unknown_version_ends_cleanly() -> None:
     """Version negotiation."""
     pc = Pc("application")
@@ -245,7 +278,6 @@ STARTED = host.Started(
         (lambda pc: pc.start(), host.Connected(), core.NoConnection),
         (lambda pc: pc.join(), host.Connected(), core.NoConnection),
         (lambda pc: pc.join(), host.ConnectFailed("x"), core.NoConnection),
-        (lambda pc: pc.join(), host.CustomerStarts("x"), core.AlreadyInSession),
         (lambda pc: (pc.start(), pc.fire("idle")), host.NetworkChanged(), core.Exited),
     ],
 )

@@ -150,9 +150,10 @@ _LATENCY: Final = {kind: f"net latency {kind}" for kind in ("lan", "wifi", "vpn"
 
 
 def heal(state: NetState) -> NetState:
-    """Take every fault of the network back. The next step of any kind starts what follows from that; to start it at
-    once, step with :class:`~rrsim.machine.observations.Healed`, which includes this."""
-    return msgspec.structs.replace(state, faults=Faults())
+    """Take every fault of the network back, and a Wi-Fi that takes too long. The next step of any kind starts what
+    follows from that; to start it at once, step with :class:`~rrsim.machine.observations.Healed`, which includes this."""
+    wiring = msgspec.structs.replace(state.wiring, wifi_us=-1, safe_mode_network=True)
+    return msgspec.structs.replace(state, faults=Faults(), wiring=wiring)
 
 
 def why_no_link(state: NetState) -> str:

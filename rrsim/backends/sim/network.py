@@ -389,6 +389,8 @@ def _healed(state: NetState, _event: seen.Healed, effects: Effects) -> NetState:
         effects.append(Forget("stall"))
         state = _unstall(state, effects)
     effects.append(Forget("cable"))
+    if state.link == "coming" and state.wiring.wifi_us >= 0:
+        effects.append(After("link", "net wifi"))
     return heal(state)
 
 

@@ -109,10 +109,24 @@ class Stage:
         self.kernel.timer(PREPARE_LIMIT_US, self._prepared_in_time, None, None)
 
     def open_session(self, side: Side, _: None) -> None:
-        """The customer asks for support: a new session is queued and the customer's agent is told its code."""
+        """The customer asks for support: a new session is queued and the customer's agent is told its code.
+
+        Asking anew is not possible while the program is in the session, or while it cannot be started.
+        """
+        now = side.session
+        if now is not None and not now.over and side.link is not None and side.link.session is now:
+            self._cannot_ask(side, f"the program is connected in {now.id} already")
+            return
         side.session_count += 1
         suffix = f".{side.session_count}" if side.session_count > 1 else ""
         session_id = f"session-{side.number}{suffix}"
+        if now is not None:
+            try:
+                self.pc_hears(side, parts.StartSupport(session_id))
+            except NotPossible as problem:
+                side.session_count -= 1
+                self._cannot_ask(side, str(problem))
+                return
         session = SessionSide(session_id, side, self.compiled.server_node, self.compiled.account)
         side.session = self.sessions[session_id] = session
         given = self.compiled.scenario.given
@@ -120,7 +134,11 @@ class Stage:
         for rep, up in self.reps_up.items():
             if up:
                 self.server_hears(session, vocabulary.RepHere(rep))
-        self.kernel.soon(self.pc_hears, side, parts.StartSupport(session_id))
+        if now is None:
+            self.kernel.soon(self.pc_hears, side, parts.StartSupport(session_id))
+
+    def _cannot_ask(self, side: Side, reason: str) -> None:
+        self.note("director", seen.StepImpossible("customer asks for support", reason), side.number)
 
     def record_written(self, session: SessionSide, record: Any) -> None:
         """Fold a record into the tracker; prepare the session; tell the director when all is decided, or no longer."""
@@ -174,7 +192,9 @@ class Stage:
         self.began = True
         self.note("director", seen.StepDone("begin"), 0)
         account = self.compiled.account
-        self.direct(director.Begin(account.restart_limit_us + account.resume_window_us, self.decided))
+        limit_us = account.restart_limit_us + account.resume_window_us
+        gives_up_us = account.give_up_us or account.resume_window_us
+        self.direct(director.Begin(limit_us, self.decided, gives_up_us))
 
     # --- directing ----------------------------------------------------------------------------------------------
 

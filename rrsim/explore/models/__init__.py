@@ -6,8 +6,9 @@ from typing import Final
 
 from rrsim.explore.model import Model
 from rrsim.explore.models.application import APPLICATION
+from rrsim.explore.models.safe_mode import SAFE_MODE
 
-MODELS: Final[dict[str, Model]] = {model.name: model for model in (APPLICATION,)}
+MODELS: Final[dict[str, Model]] = {model.name: model for model in (APPLICATION, SAFE_MODE)}
 """All models by name."""
 
 

@@ -1,0 +1,1 @@
+"""Tests of the deliberate bugs, and of the hunt for them."""
