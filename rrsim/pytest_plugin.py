@@ -69,7 +69,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rrsim-seed", default="1", metavar="N", help="seed of every run, or 'random' (default: 1)")
     group.addoption("--rrsim-profile", default="", metavar="NAME", help="run scenarios under this named profile")
     group.addoption("--rrsim-time-scale", default=1.0, type=float, metavar="X", help="live backends only (default: 1)")
-    group.addoption("--rrsim-known-issues", default="", metavar="FILE", help="known issues that do not fail the run")
+    group.addoption(
+        "--rrsim-known-issues",
+        default="",
+        metavar="FILE",
+        help="known issues that do not fail the run; default: known-issues.yaml of the root; 'none': no list",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -85,8 +90,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{marker_name(name)}: scenarios that cover {name}")
     config.stash[_names] = {}
     config.stash[_issues] = None
-    if option.rrsim_known_issues:
-        config.stash[_issues] = _load_issues(option.rrsim_known_issues)
+    from rrsim.cli.run import issues_file
+
+    path = issues_file(option.rrsim_known_issues, str(config.rootpath))
+    if path:
+        config.stash[_issues] = _load_issues(path)
 
 
 def _check_options(option: Any) -> None:

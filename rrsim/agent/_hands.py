@@ -95,13 +95,13 @@ def order_record(s: AgentState, intent: bool) -> host.Saved:
     return host.Saved(
         session=s.claim.session, machine=s.facts.machine, order=0 if s.left.standby and not intent else r.order,
         ticket=r.ticket, boot=s.facts.boot, boot_mode="safe" if ours or s.left.flag else "normal", intent=intent,
-        safe_key=safe or s.left.key, settings=s.settings,
+        safe_key=safe or s.left.owner or s.left.key, settings=s.settings,
     )
 
 
 _PLAIN: Final[dict[Word, host.HostRequest]] = {
     "arm autostart": host.ArmAutostart(), "disarm autostart": host.DisarmAutostart(),
-    "register key": host.RegisterSafeBoot(), "read key": host.ReadSafeBootKey(), "look for key": host.ReadSafeBootKey(),
+    "read key": host.ReadSafeBootKey(), "look for key": host.ReadSafeBootKey(),
     "remove key": host.UnregisterSafeBoot(), "set flag": host.SetBootFlag(), "read flag": host.ReadBootFlag(),
     "look for flag": host.ReadBootFlag(),
     "clear flag": host.ClearBootFlag(), "abort restart": host.AbortRestart(),
@@ -116,6 +116,8 @@ def _request(s: AgentState, word: Word) -> host.HostRequest:
     if word == "settle record":
         record = resting_record(s)
         return host.Erase() if record is None else host.Save(record)
+    if word == "register key":
+        return host.RegisterSafeBoot(own_flag=not s.left.owner)
     if word == "request restart":
         return host.RequestRestart(forced=s.restart is not None and s.restart.forced)
     return _PLAIN[word]

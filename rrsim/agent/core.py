@@ -69,15 +69,16 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """The step's name in ArmFailed."""
     ask: Word
     undo: Word = ""
-    when: Literal["always", "safe", "own flag", "flag left"] = "always"
-    """``safe``: an order for safe mode. ``own flag``: and the flag is not the owner's. ``flag left``: ours is still set."""
+    when: Literal["always", "service", "safe", "own flag", "flag left"] = "always"
+    """``safe``: the next boot is a safe one, by the order or by the owner's flag. ``own flag``: by the order alone.
+    ``flag left``: a boot flag of ours could not be cleared, and the order is a normal one."""
     expect: str = ""
     """What a request that reads must have read (SM-03, SM-16: verified, not only written)."""
 
 
 ARMING: Final = (
     Row("autostart armed", "arm autostart", undo="disarm autostart"),
-    Row("boot flag looked at", "look for flag", when="safe"),  # before the record says whose it is
+    Row("boot flag looked at", "look for flag", when="service"),  # before the record says whose it is
     Row("ticket saved", "save ticket", undo="settle record"),
     Row("left boot flag cleared", "clear flag", when="flag left"),
     Row("safe boot key registered", "register key", undo="remove key", when="safe"),
@@ -190,9 +191,11 @@ def _arm(t: Turn, r: Restart) -> None:
 
 
 def _applies(s: AgentState, r: Restart, row: Row) -> bool:
-    safe = r.boot_mode == "safe"
-    own, left = safe and not s.left.owner, s.left.flag and not safe
-    return {"always": True, "safe": safe, "own flag": own, "flag left": left}[row.when]
+    ordered, owner = r.boot_mode == "safe", s.left.owner
+    return {
+        "always": True, "service": s.facts.mode == "service", "safe": ordered or owner,
+        "own flag": ordered and not owner, "flag left": s.left.flag and not ordered,
+    }[row.when]
 
 
 def _completed(t: Turn, e: host.Completed) -> None:

@@ -215,8 +215,8 @@ class Erase(_Word, frozen=True):
 
 
 class ArmAutostart(_Word, frozen=True):
-    """Application mode: write ``HKCU\\…\\RunOnce`` with the keep-until-run prefix. Service mode: verify that the
-    service is installed and starts automatically (BO-12)."""
+    """Application mode: write ``HKCU\\…\\RunOnce`` with the prefixes that keep it until it was run, and that run it in
+    safe mode too. Service mode: verify that the service is installed and starts automatically (BO-12)."""
 
 
 class DisarmAutostart(_Word, frozen=True):
@@ -224,11 +224,17 @@ class DisarmAutostart(_Word, frozen=True):
 
 
 class RegisterSafeBoot(_Word, frozen=True):
-    """Register the service under ``SafeBoot\\Network``."""
+    """Register the service under ``SafeBoot\\Network``.
+
+    With ``own_flag`` (the boot flag is to be ours) a ``*`` value in ``HKLM\\…\\RunOnce`` goes with it, which clears the
+    flag at an administrator's logon in safe mode: the way out if the service is not started there (SM-03).
+    """
+
+    own_flag: bool = True
 
 
 class UnregisterSafeBoot(_Word, frozen=True):
-    """Remove our ``SafeBoot\\Network`` key. Succeeds if it is not there."""
+    """Remove our ``SafeBoot\\Network`` key and the RunOnce value beside it. Succeeds if they are not there."""
 
 
 class ReadSafeBootKey(_Word, frozen=True):

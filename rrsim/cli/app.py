@@ -52,7 +52,9 @@ def run_command(
     junit: Annotated[str, typer.Option(help="Write JUnit XML to this file.")] = "",
     html: Annotated[str, typer.Option(help="Write one self-contained HTML report to this file.")] = "",
     html_details: Annotated[int, typer.Option(min=0, help="How many passed runs the report draws.")] = 60,
-    known_issues: Annotated[str, typer.Option(help="Known issues (YAML) that do not fail the run.")] = "",
+    known_issues: Annotated[str, typer.Option(
+        help="Known issues (YAML) that do not fail the run; default: known-issues.yaml if it is there; 'none': no list."
+    )] = "",
     bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -67,6 +67,7 @@ def run(options: Options) -> int:
     if not chosen and not problems:
         raise CommandError("at least one case to run", _nothing(options, len(scenarios)), "rrsim list")
     chosen = [backends.with_profile(s, options.profile) for s in chosen]
+    options = msgspec.structs.replace(options, known_issues=issues_file(options.known_issues))
     issues = _issues(options.known_issues)
     say(terminal.heading(version=__version__, backend=options.backend, seed=options.seed, repeat=options.repeat,
                          options=options.shown()))
@@ -123,6 +124,20 @@ def _line_printer(options: Options) -> Any:
         return None
     paint = terminal.Paint(sys.stderr.isatty())
     return lambda result: say(terminal.run_line(result, paint))
+
+
+DEFAULT_ISSUES: Final = "known-issues.yaml"
+
+
+def issues_file(wanted: str, folder: str = ".") -> str:
+    """Return the list of known issues to use: as wanted, else ``known-issues.yaml`` of the folder, else none (empty).
+
+    ``none`` uses no list at all.
+    """
+    if wanted == "none":
+        return ""
+    default = Path(folder) / DEFAULT_ISSUES
+    return wanted or (str(default) if default.is_file() else "")
 
 
 def _issues(path: str) -> Any:

@@ -44,7 +44,7 @@ class Budget(msgspec.Struct, frozen=True, gc=False, cache_hash=True, kw_only=Tru
     faults: int = 0
     """Misfortunes of all kinds below together."""
     sudden: int = 0
-    """A power cut or a crash, whenever the PC is on."""
+    """A power cut, a crash of the PC, or the death of the agent's process (rule 14)."""
     losses: int = 0
     """A connection is lost with everything on its way; both ends learn of it later, each in its own time."""
     failures: int = 0

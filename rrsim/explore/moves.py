@@ -46,6 +46,7 @@ _ANSWERS: Final = tuple(
 _FAULTS: Final = (
     Move("pc", do.PowerCut(returns_after_us=Duration(1)), "sudden"),
     Move("pc", do.PcCrashes(), "sudden"),
+    Move("pc", do.AgentDies(), "sudden"),
     Move("pc", do.PrivilegeTaken(), "troubles"),
     Move("pc", parts.Press("customer", "chat", "close"), "troubles"),
     Move("pc", do.CustomerRestartsFromStart(), "foreign"),

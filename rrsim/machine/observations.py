@@ -179,7 +179,8 @@ class LinkChanged(Observation, frozen=True, tag="link changed"):
 
 
 class DialProgress(Observation, frozen=True, tag="dial progress"):
-    """Dial-up: ``dialling``, ``busy``, ``no carrier``, ``no dial tone``, ``training``, ``ppp``, ``connected``, ``dropped``."""
+    """Dial-up: ``dialling``, ``busy``, ``no carrier``, ``no dial tone``, ``training``, ``ppp``, ``connected`` or
+    ``dropped``."""
 
     phase: str
 
@@ -207,7 +208,7 @@ class InventoryTaken(Observation, frozen=True, tag="inventory taken"):
 
     label: Literal["before", "after"]
     items: tuple[str, ...]
-    """Sorted names such as ``registry:HKCU/RunOnce/!rragent``, ``file:ticket``, ``boot:safeboot=network``."""
+    """Sorted names such as ``registry:HKCU/RunOnce/!*rragent``, ``file:ticket``, ``boot:safeboot=network``."""
 
 
 class ServerDown(Observation, frozen=True, tag="server down"):

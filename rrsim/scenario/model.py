@@ -53,6 +53,8 @@ class PcSetup(Words, frozen=True, kw_only=True, omit_defaults=True):
 
     network: Literal["lan", "wifi", "vpn", "dial-up"] = "lan"
     """``wifi`` and ``vpn`` come up only after a logon; ``dial-up`` only when the customer dials."""
+    prompts_to_dial: bool = True
+    """Dial-up: after a logon Windows asks for the connection (R12: depending on the system)."""
     captive_portal: bool = False
     """After every boot the first connections end at a portal until the customer logs in there (NE-05)."""
     administrator: bool = True

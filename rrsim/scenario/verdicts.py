@@ -304,7 +304,7 @@ class Verdicts:
         if restart.overtaken and not restart.booted:
             return "lost", f"another restart came first: {restart.overtaken}"
         gone_at = max(pc.down_at, pc.ending_at, pc.boot_at)
-        if restart.armed_at >= 0 and pc.died_at > restart.armed_at and gone_at < restart.ordered_at:
+        if pc.died_at > restart.ordered_at >= 0 and gone_at < restart.ordered_at:
             return "lost", "the agent process died without a new boot"
         if pc.tampered_at > restart.ordered_at >= 0:
             return "lost", f"somebody tampered with the way back: {pc.tampered}"

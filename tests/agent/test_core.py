@@ -31,11 +31,12 @@ def test_normal_order_arms_in_one_order_and_tells_before_the_intent(mode: msg.Ag
     """R1, rule 3, rule 8."""
     pc = Pc(mode).join()
     effects = pc.order()
-    assert asked(effects) == NORMAL
+    assert asked(effects) == (NORMAL if mode == "application" else [*NORMAL[:1], "ReadBootFlag", *NORMAL[1:]])
     assert sent(effects) == [msg.Armed(1)]
     saves = [e.what.record for e in effects if isinstance(e, host.Request) and isinstance(e.what, host.Save)]
     assert [r.intent for r in saves] == [False, True]
-    assert effects.index(host.Send(msg.Armed(1))) < effects.index(host.Request(3, host.Save(saves[1])))
+    assert effects.index(host.Send(msg.Armed(1))) < next(
+        i for i, e in enumerate(effects) if isinstance(e, host.Request) and e.what == host.Save(saves[1]))
     assert pc.restarting
     assert pc.timers["restart limit"] == pc.state.settings.restart_limit_us
 
@@ -131,6 +132,22 @@ def test_owners_boot_flag_is_used_and_never_cleared() -> None:
     pc.resume(desktop="none")
     pc.say(msg.SessionOver("ended"))
     assert "ClearBootFlag" not in asked(pc.effects)
+    assert pc.residue() == ()
+
+
+def test_normal_order_under_an_owners_flag_prepares_for_safe_mode() -> None:
+    """R1, rule 7: the next boot is a safe one although nobody ordered that; without our key the service stays away."""
+    pc = Pc().join()
+    pc.owner_flag = True
+    pc.read = {host.ReadBootFlag: "network"}
+    asked_for = asked(pc.order())
+    assert "RegisterSafeBoot" in asked_for
+    assert "SetBootFlag" not in asked_for
+    assert pc.record is not None
+    assert pc.record.safe_key
+    pc.reboot()
+    pc.resume(desktop="none")
+    pc.say(msg.SessionOver("ended"))
     assert pc.residue() == ()
 
 

@@ -37,7 +37,7 @@ def test_every_model_holds_and_reaches_what_it_must(reports: dict[str, Report], 
     assert report.never == ()
     assert report.complete
     assert report.outcome == "passed"
-    assert 5_000 <= report.states <= 60_000
+    assert 5_000 <= report.states <= 80_000, "small enough for every test run, large enough to mean something"
     assert report.ends > 0
     assert all(report.reached[what] > 0 for what in MODELS[name].must_reach)
 

@@ -99,6 +99,8 @@ class NetState(_Part, frozen=True):
     faults: Faults = Faults()
     call: Call = dialup.IDLE
     link: Literal["down", "coming", "up"] = "up"
+    why_down: str = ""
+    """What keeps the link down, as last reported; empty while it is up."""
     portal_open: bool = True
     tunnel: Literal["down", "coming", "up"] = "up"
     """VPN only; otherwise it stays ``up`` and means nothing."""
@@ -151,7 +153,7 @@ _LATENCY: Final = {kind: f"net latency {kind}" for kind in ("lan", "wifi", "vpn"
 
 def heal(state: NetState) -> NetState:
     """Take every fault of the network back, and a Wi-Fi that takes too long. The next step of any kind starts what
-    follows from that; to start it at once, step with :class:`~rrsim.machine.observations.Healed`, which includes this."""
+    follows; to start it at once, step with :class:`~rrsim.machine.observations.Healed`, which includes this."""
     wiring = msgspec.structs.replace(state.wiring, wifi_us=-1, safe_mode_network=True)
     return msgspec.structs.replace(state, faults=Faults(), wiring=wiring)
 

@@ -131,17 +131,18 @@ def _settle_clock(state: NetState, effects: Effects) -> NetState:
 
 def _link_up(state: NetState, effects: Effects) -> NetState:
     effects += (Saw(seen.LinkChanged(True, _link_kind(state))), TellAgent(NetworkChanged()))
-    return _replace(state, link="up")
+    return _replace(state, link="up", why_down="")
 
 
 def _link_down(state: NetState, reason: str, effects: Effects) -> NetState:
     if state.link == "coming":
         effects.append(Forget("link"))
-    elif state.link == "up":
+    if state.link == "up" or (reason != state.why_down and state.pc.running):
+        # Also when only the reason changed: a report has to name what kept a PC away that was long up again (NE-11).
         effects.append(Saw(seen.LinkChanged(False, _link_kind(state), reason)))
     if state.wiring.kind == "vpn":
         state = _tunnel_down(state, reason, effects)
-    return _replace(state, link="down")
+    return _replace(state, link="down", why_down=reason)
 
 
 def _tunnel_down(state: NetState, reason: str, effects: Effects) -> NetState:

@@ -193,7 +193,7 @@ class Stage:
         self.note("director", seen.StepDone("begin"), 0)
         account = self.compiled.account
         limit_us = account.restart_limit_us + account.resume_window_us
-        gives_up_us = account.give_up_us or account.resume_window_us
+        gives_up_us = account.give_up_us or account.silence_us + account.resume_window_us
         self.direct(director.Begin(limit_us, self.decided, gives_up_us))
 
     # --- directing ----------------------------------------------------------------------------------------------

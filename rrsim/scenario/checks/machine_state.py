@@ -20,10 +20,13 @@ _ADDS: Final = frozenset({
 class LeavesSafeMode(Check):
     """I6: the PC is not left in safe mode by us. The harness's own restart at the end shows the next boot.
 
-    A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7).
+    A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7). If the harness's
+    restart is the first boot since our flag was set (the PC was off, or waited for a secret, until the session was
+    over), safe mode is what that boot must be, and nobody could clear the flag before it: then the boot after it has to
+    be normal.
     """
 
-    __slots__ = ("_macs", "_owners", "_probed")
+    __slots__ = ("_booted_at", "_first", "_macs", "_owners", "_probed", "_set_at")
     name: ClassVar[str] = "I6"
     needs: ClassVar[tuple[str, ...]] = ("server", "pc", "boot began")
 
@@ -31,20 +34,33 @@ class LeavesSafeMode(Check):
         super().__init__(context)
         self._owners: set[int] = set()
         self._probed: set[int] = set()
+        self._first: set[int] = set()
+        """Customers whose PC was probed into the first boot since our flag was set."""
         self._macs: set[int] = set()
+        self._set_at: dict[int, int] = {}
+        self._booted_at: dict[int, int] = {}
 
-    def _inventory(self, _at: int, _t: int, source: str, event: seen.InventoryTaken) -> None:
-        if event.label == "before" and any(item.startswith(_FLAG) for item in event.items):
+    def _inventory(self, at: int, t_us: int, source: str, event: seen.InventoryTaken) -> None:
+        if not any(item.startswith(_FLAG) for item in event.items):
+            return
+        if event.label == "before":
             self._owners.add(customer_of_source(source))
+        elif customer_of_source(source) in self._first:
+            self._left(at, t_us, source, "the flag still set")
+
+    def _called(self, at: int, _t: int, source: str, event: seen.HostCall) -> None:
+        if event.verb == "boot flag set" and event.ok:
+            self._set_at[customer_of_source(source)] = at
 
     def _joined(self, _at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
         if record.platform == "mac":
             self._macs.add(self.context.tracker.track(record.session).customer)
 
     def _booted(self, at: int, t_us: int, source: str, event: seen.BootBegan) -> None:
-        if event.cause != "probe":
-            return
         customer = customer_of_source(source)
+        if event.cause != "probe":
+            self._booted_at[customer] = at
+            return
         self._probed.add(customer)
         if not event.safe_mode or customer in self._owners:
             return
@@ -57,10 +73,16 @@ class LeavesSafeMode(Check):
                 at,
             )
             return
+        if self._set_at.get(customer, -1) > self._booted_at.get(customer, -1):
+            self._first.add(customer)
+            return
+        self._left(at, t_us, source, "safe mode")
+
+    def _left(self, at: int, t_us: int, source: str, what: str) -> None:
         self.fail(
             at,
             "left in safe mode",
-            f"expected the next boot of {source} after the session's end to be normal; seen: safe mode at "
+            f"expected the next boot of {source} after the session's end to be normal; seen: {what} at "
             f"{clock(t_us)}; check who clears the safe-boot flag, and when (rule 7, SM-04)",
         )
 
@@ -76,6 +98,7 @@ class LeavesSafeMode(Check):
 
     hears: ClassVar[Hears] = {
         seen.InventoryTaken: _inventory,
+        seen.HostCall: _called,
         r.EndpointJoined: _joined,
         seen.BootBegan: _booted,
     }
@@ -85,10 +108,14 @@ class NoResidue(Check):
     """I7: nothing of ours remains (rule 7): the difference between two inventories of the machine, never our word.
 
     A program that somebody deletes while its session lives cannot clean up: what remains then is excused, with a note,
-    unless the agent added something after the deletion. Items a scenario lists under ``left behind`` are allowed.
+    unless the agent added something after the deletion. The same holds for one whose autostart entry somebody deletes,
+    if it was gone before the session was over and never started afterwards. Items a scenario lists under ``left behind`` are allowed.
     """
 
-    __slots__ = ("_added_at", "_after", "_before", "_deleted", "_macs", "_removed")
+    __slots__ = (
+        "_added_at", "_after", "_before", "_deleted", "_macs", "_over_at", "_removed", "_started_at", "_stopped_at",
+        "_unhooked",
+    )  # fmt: skip
     name: ClassVar[str] = "I7"
     needs: ClassVar[tuple[str, ...]] = ("pc", "inventory taken")
 
@@ -100,6 +127,11 @@ class NoResidue(Check):
         self._removed: set[int] = set()
         """Customers whose PC somebody else took something from: what is missing there is not our doing."""
         self._added_at: dict[int, int] = {}
+        self._unhooked: dict[int, int] = {}
+        """Customer -> when somebody deleted the autostart entry of a live session's agent."""
+        self._started_at: dict[int, int] = {}
+        self._stopped_at: dict[int, int] = {}
+        self._over_at: dict[int, int] = {}
         self._macs: set[int] = set()
 
     def _inventory(self, at: int, _t: int, source: str, event: seen.InventoryTaken) -> None:
@@ -117,6 +149,19 @@ class NoResidue(Check):
         self._removed.add(customer_of_source(source))
         if "agent" in what and track is not None and track.live:
             self._deleted.setdefault(customer_of_source(source), (at, t_us))
+        elif "autostart" in what and track is not None and track.live:
+            self._unhooked.setdefault(customer_of_source(source), at)
+
+    def _started(self, at: int, _t: int, source: str, _event: seen.AgentStarted) -> None:
+        self._started_at[customer_of_source(source)] = at
+
+    def _stopped(self, at: int, _t: int, source: str, _event: seen.AgentStopped) -> None:
+        self._stopped_at[customer_of_source(source)] = at
+
+    def _over(
+        self, at: int, _t: int, _source: str, record: r.SessionExpired | r.SessionLost | r.SessionEnded
+    ) -> None:
+        self._over_at[self.context.tracker.track(record.session).customer] = at
 
     def _called(self, at: int, _t: int, source: str, event: seen.HostCall) -> None:
         if event.ok and event.verb in _ADDS:
@@ -143,7 +188,7 @@ class NoResidue(Check):
             if customer in self._removed:
                 left = tuple(item for item in left if not item.startswith(MISSING))
             if left and self._excused(customer):
-                self.note = f"excused on pc-{customer}, its agent was deleted: {', '.join(left)}"
+                self.note = f"excused on pc-{customer}, its agent or the agent's entry was deleted: {', '.join(left)}"
             elif left:
                 self.fail(
                     after[0],
@@ -154,11 +199,17 @@ class NoResidue(Check):
 
     def _excused(self, customer: int) -> bool:
         deleted_at, _ = self._deleted.get(customer, (-1, 0))
-        return deleted_at >= 0 and self._added_at.get(customer, -1) < deleted_at
+        unhooked_at, added_at = self._unhooked.get(customer, -1), self._added_at.get(customer, -1)
+        never_again = max(added_at, self._started_at.get(customer, -1)) < unhooked_at
+        before_the_end = self._stopped_at.get(customer, -1) < self._over_at.get(customer, -1)
+        return (never_again and before_the_end) or (deleted_at >= 0 and added_at < deleted_at)
 
     hears: ClassVar[Hears] = {
         seen.InventoryTaken: _inventory,
         seen.MachineTampered: _tampered,
+        seen.AgentStarted: _started,
+        seen.AgentStopped: _stopped,
         seen.HostCall: _called,
         r.EndpointJoined: _joined,
+        **dict.fromkeys((r.SessionExpired, r.SessionLost, r.SessionEnded), _over),
     }

@@ -246,14 +246,15 @@ def test_inventory_names_everything_and_disarming_leaves_nothing() -> None:
                       "service:rragent")
     pc.call(host.Save(record())).call(host.SetBootFlag()).call(host.RegisterSafeBoot())
     assert difference(before, items(pc.state)) == (
-        "boot:safeboot=network", "file:ticket", "registry:HKLM/SafeBoot/Network/rragent")
+        "boot:safeboot=network", "file:ticket", "registry:HKLM/RunOnce/*rragent-undo",
+        "registry:HKLM/SafeBoot/Network/rragent")
     pc.call(host.ClearBootFlag()).call(host.UnregisterSafeBoot()).call(host.Erase())
     assert difference(before, items(pc.state)) == ()
 
 
 def test_inventory_of_an_armed_application_agent() -> None:
     pc = Pc().started().call(host.ArmAutostart()).call(host.Save(record(""))).call(host.RequestRestart(False))
-    assert items(pc.state) == ("file:record", "registry:HKCU/RunOnce/!rragent", "schedule:restart by the agent")
+    assert items(pc.state) == ("file:record", "registry:HKCU/RunOnce/!*rragent", "schedule:restart by the agent")
     pc.call(host.AbortRestart()).call(host.DisarmAutostart()).call(host.Erase()).give(do.OtherSchedules())
     assert items(pc.state) == ("schedule:restart by another program",)
 

@@ -15,8 +15,8 @@ RECORD = host.Saved(
     session="session-1", machine="machine-1", order=1, ticket="open sesame", boot="boot-1", boot_mode="normal",
     intent=True, safe_key=False, settings=AgentSettings(),
 )
-PLAIN = Autostart("HKCU", "RunOnce", "!rragent", "rragent", "customer")
-TELLTALE = Autostart("HKCU", "RunOnce", "!rragent", "rragent --ticket 'open sesame'", "customer")
+PLAIN = Autostart("HKCU", "RunOnce", "!*rragent", "rragent", "customer")
+TELLTALE = Autostart("HKCU", "RunOnce", "!*rragent", "rragent --ticket 'open sesame'", "customer")
 
 
 def test_a_protected_record_is_not_exposed() -> None:
@@ -28,7 +28,7 @@ def test_a_readable_record_is_exposed() -> None:
 
 
 def test_a_ticket_on_a_command_line_is_exposed() -> None:
-    assert exposed(Disk(record=RECORD, entries=(TELLTALE,))) == ("command line of registry:HKCU/RunOnce/!rragent",)
+    assert exposed(Disk(record=RECORD, entries=(TELLTALE,))) == ("command line of registry:HKCU/RunOnce/!*rragent",)
 
 
 def test_without_a_record_there_is_nothing_to_expose() -> None:
@@ -43,5 +43,5 @@ def test_the_pc_says_so_once_for_each_place() -> None:
     turn.disk(entries=(TELLTALE,))
     said = [effect.what for effect in turn.effects if hasattr(effect, "what")]
     assert said == [
-        seen.SecretSeen("file:ticket"), seen.SecretSeen("command line of registry:HKCU/RunOnce/!rragent"),
+        seen.SecretSeen("file:ticket"), seen.SecretSeen("command line of registry:HKCU/RunOnce/!*rragent"),
     ]

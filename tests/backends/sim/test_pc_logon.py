@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from rrsim.agent import host
 from rrsim.backends.sim import parts
-from rrsim.backends.sim.pc import NotPossible
+from rrsim.backends.sim.pc import NotPossible, hostcalls
 from rrsim.backends.sim.pc.profile import plan
 from rrsim.backends.sim.pc.state import Autostart
 from rrsim.machine import observations as seen
 from rrsim.scenario import actions as do
 from tests.backends.sim.pc_driver import Pc, record
 
-OURS = Autostart("HKCU", "RunOnce", "!rragent", "rragent", "customer")
+OURS = Autostart("HKCU", "RunOnce", "!*rragent", "rragent", "customer")
 
 
 def armed(**setup: Any) -> Pc:
@@ -59,7 +59,7 @@ def test_right_user_starts_the_agent_and_the_launcher_leaves_a_value() -> None:
     pc = armed().at_desktop()
     assert pc.starts()[-1].saved == record(intent=True)
     assert pc.starts()[-1].facts.user == "customer"
-    assert [e.name for e in pc.state.disk.entries] == ["!rragent"], "the launcher leaves a value until the agent is back"
+    assert [e.name for e in pc.state.disk.entries] == ["!*rragent"], "the launcher leaves one for the next logon"
     assert [a.why for a in pc.seen(seen.AgentStarted)] == ["customer", "autostart"]
 
 
@@ -112,12 +112,23 @@ def test_value_stays_when_its_program_cannot_start() -> None:
     assert pc.state.disk.entries == (OURS,)
 
 
-def test_run_once_is_ignored_in_safe_mode_but_kept() -> None:
-    pc = armed(safe_boot_set_by_owner=True)
+def test_run_once_is_ignored_in_safe_mode_but_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows facts 1.1, SM-06: without the asterisk."""
+    plain = replace(OURS, name="!rragent")
+    monkeypatch.setattr(hostcalls, "AGENT_VALUE", plain.name)
+    pc = Pc(safe_boot_set_by_owner=True).started().call(host.ArmAutostart()).restarted()
     assert pc.state.power.safe_mode
     pc.at_desktop()
     assert len(pc.starts()) == 1
-    assert pc.state.disk.entries == (OURS,)
+    assert pc.state.disk.entries == (plain,)
+
+
+def test_run_once_with_the_asterisk_is_run_in_safe_mode_too() -> None:
+    """SM-06, rule 7: an owner's own flag may lead an application-mode agent there."""
+    pc = armed(safe_boot_set_by_owner=True)
+    assert pc.state.power.safe_mode
+    pc.at_desktop()
+    assert len(pc.starts()) == 2
 
 
 def test_wrong_password_leaves_the_welcome_screen() -> None:

@@ -15,6 +15,8 @@ from rrsim.backends.sim.pc.state import (
     AGENT_COMMAND,
     AGENT_VALUE,
     CALLS_MAX,
+    UNDO_COMMAND,
+    UNDO_VALUE,
     Autostart,
     Call,
     PcState,
@@ -25,6 +27,7 @@ from rrsim.machine import observations as seen
 from rrsim.scenario.actions import Thing
 
 DENIED = "access denied"
+UNDO = Autostart("HKLM", "RunOnce", UNDO_VALUE, UNDO_COMMAND)
 TIMER = "call:"
 
 
@@ -111,8 +114,10 @@ def _carry_out(t: Turn, what: host.HostRequest) -> _Result:
             return _verify_service(t.state)
         case host.ArmAutostart() | host.DisarmAutostart():
             return _write_autostart(t, arm=isinstance(what, host.ArmAutostart))
-        case host.RegisterSafeBoot() | host.UnregisterSafeBoot():
-            return _write_safe_key(t, listed=isinstance(what, host.RegisterSafeBoot))
+        case host.RegisterSafeBoot(own_flag=own_flag):
+            return _write_safe_key(t, listed=True, way_out=own_flag)
+        case host.UnregisterSafeBoot():
+            return _write_safe_key(t, listed=False)
         case host.ReadSafeBootKey():
             return _Result(True, "present" if t.state.disk.safe_key else "absent")
         case host.SetBootFlag() | host.ClearBootFlag():
@@ -170,16 +175,22 @@ def _write_autostart(t: Turn, *, arm: bool) -> _Result:
     return _DONE
 
 
-def _write_safe_key(t: Turn, *, listed: bool) -> _Result:
-    """List our service under ``SafeBoot\\Network``, or remove it: in HKLM, the service only (Windows facts 2.3)."""
-    if t.state.disk.safe_key == listed and not listed:
+def _write_safe_key(t: Turn, *, listed: bool, way_out: bool = False) -> _Result:
+    """List our service under ``SafeBoot\\Network``, or remove it: in HKLM, the service only (Windows facts 2.3).
+
+    With the key goes, if the flag is to be ours, a RunOnce value that clears it at an administrator's logon in safe
+    mode.
+    """
+    others = tuple(e for e in t.state.disk.entries if e != UNDO)
+    if not listed and not t.state.disk.safe_key:
+        t.disk(entries=others)
         return _DONE
     stopped = _guard(t.state, "safe boot key")
     if stopped is not None:
         return stopped
     if t.state.mode == "application":
         return _Result(False, DENIED)
-    t.disk(safe_key=listed)
+    t.disk(safe_key=listed, entries=(*others, UNDO) if way_out else others)
     return _DONE
 
 

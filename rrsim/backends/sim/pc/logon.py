@@ -8,7 +8,7 @@ deleted and not yet started (LO-14).
 from __future__ import annotations
 
 from rrsim.backends.sim.pc import agentproc, profile, windows
-from rrsim.backends.sim.pc.state import AGENT_COMMAND, OTHER, RIGHT, Autostart, NotPossible
+from rrsim.backends.sim.pc.state import AGENT_COMMAND, OTHER, RIGHT, UNDO_COMMAND, Autostart, NotPossible
 from rrsim.backends.sim.pc.turn import Turn
 from rrsim.machine import observations as seen
 from rrsim.protocol.messages import Desktop
@@ -42,9 +42,12 @@ def sign_in(t: Turn, how: SignInHow) -> None:
     """Somebody signs in at the welcome screen, or unlocks the desktop.
 
     Raises:
-        NotPossible: there is nowhere to sign in, or the desktop belongs to somebody else.
+        NotPossible: there is nowhere to sign in, or the desktop belongs to somebody else, or the harness's own restart
+            is under way, which signs the right user in whatever the customer's habits are (I7).
     """
     session = t.state.session
+    if t.state.probing:
+        raise NotPossible(f"sign in as {how!r}: the harness's own restart signs the right user in")
     if t.state.power.phase == "desktop" and session.desktop == "locked":
         _unlock(t, how)
         return
@@ -105,6 +108,8 @@ def start_commands(t: Turn) -> None:
     starting = t.state.session.starting
     t.session(ready=True, starting=())
     t.phase("desktop")
+    if t.state.setup.network == "dial-up" and t.state.setup.prompts_to_dial and not t.state.power.safe_mode:
+        windows.show(t, "dial prompt")
     for entry in starting:
         _start(t, entry)
     if t.state.setup.loses_early_start and agentproc.service_may_start(t.state):
@@ -121,6 +126,9 @@ def _start(t: Turn, entry: Autostart) -> None:
     dies right after its start still has a way to clean up (rule 7).
     """
     ours = entry.command == AGENT_COMMAND
+    if entry.command == UNDO_COMMAND and t.state.disk.flag and not agentproc.blocked(t.state, "boot flag"):
+        t.disk(flag=False)
+        t.saw(seen.HostCall("boot flag cleared", ok=True, detail="at the logon, by RunOnce"))
     if ours and t.state.mode == "application":
         agentproc.start(t, "autostart")
     elif not ours and profile.deferred(entry):

@@ -27,10 +27,15 @@ TEMPORARY: Final = "temporary"
 SYSTEM: Final = "SYSTEM"
 """The service's account."""
 
-AGENT_VALUE: Final = "!rragent"
-"""Name of our RunOnce value: ``!`` keeps it until its command was started (LO-14)."""
+AGENT_VALUE: Final = "!*rragent"
+"""Name of our RunOnce value: ``!`` keeps it until its command was started (LO-14), ``*`` runs it in safe mode too,
+where an owner's own boot flag may lead (SM-06, rule 7)."""
 AGENT_COMMAND: Final = "rragent"
 """The command that starts the agent."""
+UNDO_VALUE: Final = "*rragent-undo"
+"""Name of our second way out of safe mode: it stands with the SafeBoot key, and ``*`` makes it run there."""
+UNDO_COMMAND: Final = "rragent --clear-boot-flag"
+"""The command that removes our boot flag, should the service not have been started to do it (SM-03)."""
 BOOTS_MAX: Final = 99
 """Boot marks run boot-1 to boot-99 and stay there: more than any run has, few enough to stay finite."""
 CALLS_MAX: Final = OPS
