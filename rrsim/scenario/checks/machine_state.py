@@ -20,13 +20,13 @@ _ADDS: Final = frozenset({
 class LeavesSafeMode(Check):
     """I6: the PC is not left in safe mode by us. The harness's own restart at the end shows the next boot.
 
-    A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7). If the harness's
-    restart is the first boot since our flag was set (the PC was off, or waited for a secret, until the session was
-    over), safe mode is what that boot must be, and nobody could clear the flag before it: then the boot after it has to
-    be normal.
+    A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7). If no boot since our
+    flag was set came so far that anybody could clear it (the PC was off, lost power while Windows was loading, or waited
+    for a secret, until the session was over), safe mode is what the harness's boot must be: then the boot after it has to
+    be normal. *So far* means that the welcome screen was up, or that a call of the agent's returned.
     """
 
-    __slots__ = ("_booted_at", "_first", "_macs", "_owners", "_probed", "_set_at")
+    __slots__ = ("_booted_at", "_chance_at", "_first", "_macs", "_owners", "_probed", "_set_at")
     name: ClassVar[str] = "I6"
     needs: ClassVar[tuple[str, ...]] = ("server", "pc", "boot began")
 
@@ -35,10 +35,11 @@ class LeavesSafeMode(Check):
         self._owners: set[int] = set()
         self._probed: set[int] = set()
         self._first: set[int] = set()
-        """Customers whose PC was probed into the first boot since our flag was set."""
+        """Customers whose PC was probed into the first boot that could be of use since our flag was set."""
         self._macs: set[int] = set()
         self._set_at: dict[int, int] = {}
         self._booted_at: dict[int, int] = {}
+        self._chance_at: dict[int, int] = {}
 
     def _inventory(self, at: int, t_us: int, source: str, event: seen.InventoryTaken) -> None:
         if not any(item.startswith(_FLAG) for item in event.items):
@@ -49,8 +50,16 @@ class LeavesSafeMode(Check):
             self._left(at, t_us, source, "the flag still set")
 
     def _called(self, at: int, _t: int, source: str, event: seen.HostCall) -> None:
+        customer = customer_of_source(source)
         if event.verb == "boot flag set" and event.ok:
-            self._set_at[customer_of_source(source)] = at
+            self._set_at[customer] = at
+        elif self._booted_at.get(customer, -1) > self._set_at.get(customer, -1):
+            self._chance_at[customer] = at
+
+    def _phase(self, at: int, _t: int, source: str, event: seen.PhaseBegan) -> None:
+        customer = customer_of_source(source)
+        if event.phase == "welcome" and self._booted_at.get(customer, -1) > self._set_at.get(customer, -1):
+            self._chance_at[customer] = at
 
     def _joined(self, _at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
         if record.platform == "mac":
@@ -73,7 +82,7 @@ class LeavesSafeMode(Check):
                 at,
             )
             return
-        if self._set_at.get(customer, -1) > self._booted_at.get(customer, -1):
+        if self._set_at.get(customer, -1) > self._chance_at.get(customer, -1):
             self._first.add(customer)
             return
         self._left(at, t_us, source, "safe mode")
@@ -99,6 +108,7 @@ class LeavesSafeMode(Check):
     hears: ClassVar[Hears] = {
         seen.InventoryTaken: _inventory,
         seen.HostCall: _called,
+        seen.PhaseBegan: _phase,
         r.EndpointJoined: _joined,
         seen.BootBegan: _booted,
     }
@@ -109,7 +119,8 @@ class NoResidue(Check):
 
     A program that somebody deletes while its session lives cannot clean up: what remains then is excused, with a note,
     unless the agent added something after the deletion. The same holds for one whose autostart entry somebody deletes,
-    if it was gone before the session was over and never started afterwards. Items a scenario lists under ``left behind`` are allowed.
+    if it was gone before the session was over and never started afterwards. Items a scenario lists under ``left behind``
+    are allowed.
     """
 
     __slots__ = (

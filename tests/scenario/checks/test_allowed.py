@@ -35,6 +35,33 @@ def test_deleting_an_agent_after_the_end_excuses_nothing() -> None:
     assert "I7" in hand.winds_down(over=False, items=("file:theirs", "registry:ours")).failing()
 
 
+def test_an_agent_without_its_autostart_entry_cannot_clean_up_unless_it_runs_at_the_end() -> None:
+    """Rule 7, BO-09: what nobody starts any more cannot remove its ticket; who lives to the end can."""
+    ticket = ("file:theirs", "file:ticket")
+    hand = Hand().opening().asked().confirmed().given().armed().intended()
+    hand.pc(seen.MachineTampered("autostart"), seen.AgentStopped("windows goes down")).goes_down().boots_up()
+    hand.server(r.SessionExpired(SESSION, 1)).healed()
+    assert "I7" not in hand.winds_down(over=False, items=ticket).failing()
+    alive = Hand().opening().call("ticket saved").pc(seen.MachineTampered("autostart"))
+    alive.server(r.SessionEnded(SESSION, "representative", "done")).pc(seen.AgentStopped("done")).healed()
+    assert "I7" in alive.winds_down(over=False, items=ticket).failing()
+
+
+@pytest.mark.parametrize(("chance", "items", "fails"), [
+    (False, ("file:theirs",), False), (False, ("boot:safeboot=network", "file:theirs"), True), (True, ("file:theirs",), True),
+])
+def test_a_pc_that_was_off_until_the_end_goes_through_safe_mode_once(
+    chance: bool, items: tuple[str, ...], fails: bool,
+) -> None:
+    """I6: the first boot that could be of use is the harness's own; safe mode there is no fault, the next boot counts."""
+    hand = Hand(mode="service").opening().asked(mode="safe").confirmed().given(mode="safe").armed()
+    hand.call("boot flag set").intended().goes_down().boots_up(safe=True)
+    if chance:
+        hand.pc(seen.PhaseBegan("welcome"))
+    hand.server(r.SessionExpired(SESSION, 1)).healed()
+    assert ("I6" in hand.winds_down(over=False, safe=True, items=items).failing()) is fails
+
+
 def test_residue_that_the_scenario_allows_is_no_violation() -> None:
     hand = Hand().opening().restarts().healed().winds_down(items=("file:theirs", "file:ticket"))
     assert "I7" in hand.failing()
