@@ -32,7 +32,7 @@ def issue(t: Turn, word: Word) -> None:
         # Before the answer: a request that reports failure, or none, may still have been carried out.
         t.part("left", key=t.s.left.key or word == "register key", flag=t.s.left.flag or word == "set flag")
     op = t.s.hands.op % host.OPS + 1
-    t.part("hands", op=op, doing=word)
+    t.part("hands", op=op, doing=word, hung=tuple(h for h in t.s.hands.hung if h[0] != op))
     t.do(host.Request(op, _request(t.s, word)))
     t.timer("step", STEP_US)
 
@@ -43,6 +43,36 @@ def begin_chore(t: Turn) -> None:
         word, *rest = t.s.hands.chores
         t.part("hands", chores=tuple(rest))
         issue(t, word)
+
+
+_UNDO: Final[dict[Word, Word]] = {
+    "arm autostart": "disarm autostart", "save ticket": "settle record", "save intent": "settle record",
+    "withdraw intent": "settle record", "register key": "remove key", "set flag": "clear flag",
+    "request restart": "abort restart",
+}
+"""What takes back a request that Windows carried out after it was given up."""
+
+
+def give_up(t: Turn) -> Word:
+    """Windows owes an answer for too long: stop waiting, but remember the request. Returns what it was."""
+    hands = t.s.hands
+    others = tuple(h for h in hands.hung if h[0] != hands.op)
+    t.part("hands", doing="", hung=(*others, (hands.op, hands.doing))[-host.OPS:])
+    return hands.doing
+
+
+def came_late(t: Turn, op: int, done: bool) -> bool:
+    """The answer to a request that was given up. What was done after all is undone; return whether it still matters.
+
+    While another order is being armed the caller has to undo that one: the late request may have spoilt its work.
+    """
+    word = next((w for number, w in t.s.hands.hung if number == op), "")
+    t.part("hands", hung=tuple(h for h in t.s.hands.hung if h[0] != op))
+    if not done or word not in _UNDO:
+        return False
+    if not (word == "arm autostart" and t.s.left.standby):
+        enqueue(t, _UNDO[word])
+    return True
 
 
 def settled(t: Turn, word: Word, result: str) -> None:

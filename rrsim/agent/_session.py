@@ -145,10 +145,13 @@ def resumed_too_late(t: Turn, _: Resumed) -> None:
 
 
 def stand_by(t: Turn, m: StandBy) -> None:
-    """Keep a ticket for a restart nobody ordered. During an order it takes effect when the order is undone."""
+    """Keep a ticket for a restart nobody ordered. During an order it takes effect when the order is undone.
+
+    As in the arming table, the autostart entry goes on before the ticket: dying in between leaves no ticket alone.
+    """
     t.part("left", standby=m.ticket)
     if t.s.restart is None:
-        enqueue(t, "settle record", "arm autostart")
+        enqueue(t, "arm autostart", "settle record")
 
 
 def share(t: Turn, m: Sharing) -> None:

@@ -105,6 +105,8 @@ class Hands(Part, frozen=True):
     """Number of the last request; wraps at :data:`rrsim.agent.host.OPS`."""
     doing: Word = ""
     """The request that has no answer yet."""
+    hung: tuple[tuple[int, Word], ...] = ()
+    """Requests, by number, that were given up without an answer: Windows may still carry them out."""
     chores: tuple[Word, ...] = ()
     """What is to be undone or tidied next. A chore that fails is noted, and the rest goes on (rule 8)."""
 

@@ -17,7 +17,7 @@ simulator, the search, Wine and Windows (``docs/design.md``). Rules, with their 
   stops it; afterwards the PC restarts and the agent does not come back.
 * **Silence is no** (rule 6), and so is a question whose window vanished (rule 14) -- except *keep the session open?*.
 * **After Windows said it is going down** nothing claims the session any more, from this boot.
-* **One request to Windows at a time.** An answer to a request that is not pending is noted and changes nothing.
+* **One request to Windows at a time.** One without an answer is given up; carried out late, it is undone again.
 * **The agent gives up** after :func:`rrsim.agent._link.give_up_us` without a server, and cleans up.
 
 A service that has nothing left to do goes idle; an application-mode agent exits.
@@ -35,7 +35,7 @@ from rrsim.agent import _person as person
 from rrsim.agent import _session as session
 from rrsim.agent import _talk as talk
 from rrsim.agent import host
-from rrsim.agent._hands import IDLE_US, begin_chore, enqueue, issue, settled, void
+from rrsim.agent._hands import IDLE_US, begin_chore, came_late, enqueue, give_up, issue, settled, void
 from rrsim.agent._state import (
     AgentError,
     AgentState,
@@ -199,7 +199,7 @@ def _applies(s: AgentState, r: Restart, row: Row) -> bool:
 
 
 def _completed(t: Turn, e: host.Completed) -> None:
-    word = _answered(t, e.op)
+    word = _answered(t, e.op, done=True)
     if not word:
         return
     row = _current(t.s, word)
@@ -215,7 +215,7 @@ def _completed(t: Turn, e: host.Completed) -> None:
 
 
 def _failed(t: Turn, e: host.Failed) -> None:
-    word = _answered(t, e.op)
+    word = _answered(t, e.op, done=False)
     if word:
         _undone(t, word, e.reason, certain=True)
 
@@ -225,6 +225,9 @@ def _undone(t: Turn, word: Word, reason: str, certain: bool) -> None:
     row = _current(t.s, word)
     if row is None:
         t.note(f"could not {word}: {reason}")
+        if word == "settle record":
+            # The entry must stay: whom it starts next tries again, or the ticket stays for ever (rule 7).
+            t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != "disarm autostart"))
     else:
         _unwind(t, "arm failed", row.name, reason)
     if certain and word == "request restart":
@@ -232,11 +235,14 @@ def _undone(t: Turn, word: Word, reason: str, certain: bool) -> None:
         t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != "abort restart"))
 
 
-def _answered(t: Turn, op: int) -> Word:
+def _answered(t: Turn, op: int, done: bool) -> Word:
     """Return what ``op`` was, or nothing if no answer to it is awaited."""
     word = t.s.hands.doing
     if not word or op != t.s.hands.op:
-        t.note(f"request {op} is not pending: its answer is ignored")
+        t.note(f"request {op} is not pending")
+        r = t.s.restart
+        if came_late(t, op, done) and r is not None and r.stage in ("arming", "requested"):
+            _unwind(t, "arm failed", ARMING[max(r.step, 0)].name, "an earlier request was carried out late")
         return ""
     t.part("hands", doing="")
     return word
@@ -466,8 +472,7 @@ def _timer(t: Turn, e: TimerFired) -> None:
     elif name == "give up" and s.goal in link.WANTS_LINK and s.link.phase != "up":
         session.over(t, "the agent stopped trying", tell="" if s.goal == "going" else "expired")
     elif name == "step" and s.hands.doing:
-        t.part("hands", doing="")
-        _undone(t, s.hands.doing, "Windows gave no answer", certain=False)
+        _undone(t, give_up(t), "Windows gave no answer", certain=False)
     elif name == "restart limit" and s.restart is not None and s.restart.stage in ("arming", "requested"):
         _unwind(t, "not restarting", "", "the restart limit has passed")
     elif name == "idle" and s.goal == "idle" and s.facts.mode == "application":

@@ -268,5 +268,5 @@ AnyObservation = (
     PhaseBegan | BootBegan | WokeUp | WentDown | LoggedOn | LogonFailed | HostCall | RestartBegan | RestartBlocked
     | RestartStopped | SessionEnds | AgentStarted | AgentStopped | WindowShown | WindowGone | Clicked | ScreenSeen
     | PendingWork | LinkChanged | DialProgress | ConnectTried | SecretSeen | MachineTampered | InventoryTaken
-    | ServerDown | ServerUp | RepAway | RepReturned | AgentDoes | StepDone | Healed | RunEnded
+    | ServerDown | ServerUp | RepAway | RepReturned | AgentDoes | StepDone | StepImpossible | Healed | RunEnded
 )

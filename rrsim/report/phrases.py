@@ -94,6 +94,7 @@ _TABLE: Final[dict[type, tuple[str, int, Tone]]] = {
     seen.RepAway: ("{e.rep}'s console is gone", KEY, "warn"),
     seen.RepReturned: ("{e.rep}'s console is connected", PLAIN, "info"),
     seen.StepDone: ("step done: {e.step}", PLAIN, "mute"),
+    seen.StepImpossible: ("step not possible: {e.step}: {e.reason}", KEY, "bad"),
     seen.Healed: ("all faults taken back; now everything must settle", PLAIN, "mute"),
     seen.RunEnded: ("end of the run", PLAIN, "mute"),
     # messages: agent and server

@@ -75,7 +75,7 @@ def _impossible(history: History, at: int) -> CheckResult:
         check=f"step {event.step.removeprefix('step ')}",
         outcome="failed",
         message=f"expected the step {event.step!r} to be possible; seen: {event.reason}; "
-        "try: what the step waits for, and whether it can happen in this case",
+        "try: look at what the step waits for, and whether it can happen in this case",
         cause="step impossible",
         entry=at,
     )

@@ -54,7 +54,7 @@ def _ids(scenario: Scenario) -> Iterator[Trouble]:
                 continue
             near = closest(one, known)
             kinds = (
-                "R1-R14, C1-C5, I1-I13, rule 1 to rule 14" if key == "covers" else "ids such as LO-01 of edge-cases.md"
+                "R1-R14, C1-C5, I1-I13, rule 1 to rule 14" if key == "covers" else "ids like LO-01 (docs/coverage.md)"
             )
             yield Trouble((key, index), f"expected a known id, saw {one!r}", repr(near) if near else kinds)
 

@@ -183,7 +183,7 @@ def _file_properties() -> Schema:
         "edge cases": {
             **ids,
             "items": {"anyOf": [{"type": "string", "pattern": EDGE_CASE_PATTERN}, _PARAMETER]},
-            "description": "Ids of edge-cases.md, such as LO-01.",
+            "description": "Ids of field cases, such as LO-01; docs/coverage.md lists them.",
         },
         "given": _or_parameter({"$ref": f"{_DEFS}Given"}),
         "steps": {"type": "array", "items": {"$ref": f"{_DEFS}step"}, "description": "What is done, and when."},

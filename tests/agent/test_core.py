@@ -151,6 +151,31 @@ def test_normal_order_under_an_owners_flag_prepares_for_safe_mode() -> None:
     assert pc.residue() == ()
 
 
+@pytest.mark.parametrize(
+    ("hangs", "undo"),
+    [
+        (host.RegisterSafeBoot, "UnregisterSafeBoot"), (host.SetBootFlag, "ClearBootFlag"),
+        (host.RequestRestart, "AbortRestart"), (host.Save, "Erase"),
+    ],
+)
+def test_what_is_carried_out_after_it_was_given_up_is_undone_again(hangs: type, undo: str) -> None:
+    """Rule 7, rule 8: a call that hung, as over a sleep of the PC, may still be carried out when its undo is done."""
+    pc = Pc().join()
+    pc.hold = (hangs,)
+    pc.order("safe")
+    late = pc.state.hands.op
+    pc.fire("step")
+    assert pc.state.restart is None
+    pc.hold = ()
+    pc.clear()
+    pc.give(host.Completed(late))
+    assert undo in asked(pc.effects)
+    pc.clear()
+    pc.give(host.Completed(late))
+    assert asked(pc.effects) == []
+    assert pc.residue() == ()
+
+
 def test_failed_intent_is_withdrawn() -> None:
     """Rule 3, rule 8: the second save fails, the first did not."""
     pc = Pc().join()

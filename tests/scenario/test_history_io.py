@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from rrsim.machine import observations as seen
 from rrsim.machine.observations import AnyObservation
 from rrsim.protocol import messages as m
 from rrsim.protocol import records as r
@@ -15,6 +16,8 @@ from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import history_io as io
 from rrsim.scenario.actions import PowerCut, WallClockJumps
 from rrsim.scenario.history import Header, History
+from rrsim.scenario.judge import judge
+from rrsim.scenario.model import Scenario
 from rrsim.scenario.words import Duration
 from tests.scenario.checks.hand import Hand
 
@@ -92,6 +95,20 @@ def test_every_line_has_its_place_among_its_source() -> None:
         entry = json.loads(line)
         counts[entry["source"]] = counts.get(entry["source"], 0) + 1
         assert entry["seq"] == counts[entry["source"]]
+
+
+def test_an_impossible_step_still_fails_when_a_saved_history_is_judged() -> None:
+    told = [(0, "director", seen.StepImpossible("step 2", "no window"), -1), (1, "director", seen.RunEnded(True), -1)]
+    again = io.load(io.dump(History(Header(scenario="a scenario", backend="sim", seed=1), list(told))))
+    assert [entry[2] for entry in again.entries] == [entry[2] for entry in told]
+    result = judge(Scenario(name="a scenario"), again)
+    assert "step impossible" in {check.cause for check in result.checks if check.outcome == "failed"}
+
+
+def test_every_observation_is_one_that_a_saved_history_gives_back() -> None:
+    """One that came back as plain data would be lost on the checks: ``rrsim judge`` would pass what ``run`` failed."""
+    assert set(seen.Observation.__subclasses__()) == set(get_args(AnyObservation))
+    assert set(r.Record.__subclasses__()) == set(get_args(r.AnyRecord))
 
 
 def test_tags_are_unique_among_events_a_scenario_can_name() -> None:

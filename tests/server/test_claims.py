@@ -12,6 +12,7 @@ from tests.server.bench import Bench, refuses
 
 PHONE = Account(phone_mode=True)
 SETME = Account(profile="setme", foreign_resumes=True)
+SETME_ASKS = Account(profile="setme", foreign_resumes=True, ask_before_sharing=True)
 RESCUE = Account(profile="rescue", expiry_final=False)
 
 
@@ -53,6 +54,23 @@ def test_a_lost_answer_to_join_is_given_again() -> None:
     b.drop()
     b.reconnect()
     assert b.name == "active", "the new key is the good one"
+
+
+def test_a_lost_answer_to_join_is_given_again_to_a_boot_with_a_mark_only() -> None:
+    b = Bench()
+    b.boot = ""
+    b.join()
+    b.drop()
+    refuses(b, b.join, "the code is used")
+
+
+def test_the_code_lets_nobody_in_after_a_resume() -> None:
+    """The resumed endpoint has said nothing yet, and its own boot offers the code it joined with: still used."""
+    b = Bench().rebooting()
+    b.resume()
+    b.drop()
+    b.boot = "boot-2"
+    refuses(b, b.join, "the code is used")
 
 
 # --- resume -----------------------------------------------------------------------------------------------------
@@ -221,6 +239,34 @@ def test_expiry_that_is_not_final_lets_a_late_agent_resume() -> None:
     assert b.last(rec.EndpointResumed).late
 
 
+def test_a_sharing_question_of_the_boot_that_is_gone_counts_as_silence() -> None:
+    b = Bench(SETME_ASKS).active()
+    b.rep(msg.RequestSharing(on=True))
+    b.resume(ticket=b.standby)
+    b.rep(msg.RequestSharing(on=True))
+    assert b.told_agent(msg.Ask)
+    b.say(msg.Heartbeat())
+    b.resume(boot="boot-3", ticket=b.standby)
+    gone = b.last(rec.CustomerAnswered)
+    assert (gone.kind, gone.answer, gone.human) == ("sharing", "silence", False)
+
+
+def test_a_lost_answer_to_resume_repeats_the_open_sharing_question() -> None:
+    b = Bench(Account(ask_before_sharing=True)).active()
+    b.rep(msg.RequestSharing(on=True))
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    b.say(msg.Armed(1))
+    b.say(msg.Restarting(1))
+    b.drop()
+    b.resume()
+    asked = b.told_agent(msg.Ask)
+    assert [one.kind for one in asked] == ["sharing"]
+    b.drop()
+    b.resume()
+    assert b.told_agent(msg.Ask) == asked
+    assert len(b.records(rec.CustomerAsked)) == 1
+
+
 # --- reconnect --------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +292,21 @@ def test_reconnecting_needs_key_boot_and_machine() -> None:
     refuses(b, lambda: b.reconnect(key="forged"), "live key does not match")
     refuses(b, lambda: b.reconnect(boot="boot-2"), "another boot")
     refuses(b, lambda: b.claim(msg.Reconnect("session-1", b.key, "boot-1", False), "machine-2"), "another machine")
+
+
+def test_reconnecting_hangs_up_on_the_connection_the_server_still_believed_in() -> None:
+    b = Bench().active()
+    old = b.state.conn
+    b.reconnect()
+    assert b.hung_up == [old]
+    assert b.name == "active"
+    assert not b.told_agent(msg.Withdraw), "it never spoke of a restart"
+
+
+def test_a_window_that_runs_is_not_cut_short_by_the_restart_limit_when_the_old_boot_is_back() -> None:
+    b = Bench().rebooting()
+    b.reconnect(restarting=True)
+    assert "limit" not in b.timers, "Windows announced it: the window decides (rules 1 and 11)"
 
 
 def test_the_old_boot_in_the_middle_of_restarting_leaves_the_window_running() -> None:
@@ -297,6 +358,25 @@ def test_phone_mode_cancels_the_reconnect_and_the_ticket_is_dead() -> None:
     assert b.told_rep(msg.SessionView)[-1].state == "ended"
     assert b.hung_up == [b.conn]
     refuses(b, b.resume, "session ended")
+
+
+def test_a_cancel_needs_the_ticket_also_while_the_answer_to_the_resume_may_be_lost() -> None:
+    b = Bench(PHONE).rebooting()
+    b.resume()
+    b.drop()
+    refuses(b, lambda: b.claim(msg.CancelResume("session-1", "forged")), "ticket does not match")
+    b.claim(msg.CancelResume("session-1", b.ticket))
+    assert b.name == "ended"
+
+
+def test_a_spent_ticket_cancels_nothing_once_its_endpoint_has_spoken() -> None:
+    b = Bench(PHONE).rebooting()
+    b.resume()
+    b.say(msg.Heartbeat())
+    refuses(b, lambda: b.claim(msg.CancelResume("session-1", b.ticket)), "ticket does not match")
+    b.say(msg.AgentChat(1, "I am back"))
+    b.crash()
+    refuses(b, lambda: b.claim(msg.CancelResume("session-1", b.ticket)), "ticket does not match")
 
 
 def test_outside_phone_mode_nobody_cancels() -> None:

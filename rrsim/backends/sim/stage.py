@@ -365,10 +365,10 @@ class Stage:
         """Take every fault back; the undo actions are the same that a scenario could use."""
         for side in self.sides:
             for wish in people_customer.pending_wishes(side.person.state):
-                self.note("director", seen.StepImpossible(wish, "it never became possible"), side.number)
+                self.note("director", _given_up(wish), side.number)
         for node in self.reps.values():
             for wish in people_rep.pending_wishes(node.state):
-                self.note("director", seen.StepImpossible(wish, "it never became possible"), 0)
+                self.note("director", _given_up(wish), 0)
         self.note("director", seen.Healed(), 0)
         if not self.server_up:
             self._server_returns(None, None)
@@ -423,3 +423,9 @@ class Stage:
         self.note("director", seen.RunEnded(quiet), 0)
         self.finished = True
         self.kernel.stopped = True
+
+
+def _given_up(wish: str) -> seen.StepImpossible:
+    """Return what the history says of something a person waited for in vain: *what: what was missing for it*."""
+    step, _, missing = wish.partition(": ")
+    return seen.StepImpossible(step, f"{missing or 'it never became possible'}, until the steps were over")

@@ -21,12 +21,13 @@ class LeavesSafeMode(Check):
     """I6: the PC is not left in safe mode by us. The harness's own restart at the end shows the next boot.
 
     A PC whose owner had set the flag before the session is not judged: that flag stays (rule 7). If no boot since our
-    flag was set came so far that anybody could clear it (the PC was off, lost power while Windows was loading, or waited
-    for a secret, until the session was over), safe mode is what the harness's boot must be: then the boot after it has to
-    be normal. *So far* means that the welcome screen was up, or that a call of the agent's returned.
+    flag was set came so far that anybody could clear it (the PC was off, lost power while Windows was loading, or
+    waited for a secret, until the session was over), safe mode is what the harness's boot must be: then the boot after
+    it has to be normal. *So far* means that a desktop was up, or that a call of the agent's returned; a boot
+    that nothing cut short had its chance, even if it hung (SM-15).
     """
 
-    __slots__ = ("_booted_at", "_chance_at", "_first", "_macs", "_owners", "_probed", "_set_at")
+    __slots__ = ("_booted_at", "_chance_at", "_down_at", "_first", "_macs", "_owners", "_probed", "_set_at")
     name: ClassVar[str] = "I6"
     needs: ClassVar[tuple[str, ...]] = ("server", "pc", "boot began")
 
@@ -40,6 +41,7 @@ class LeavesSafeMode(Check):
         self._set_at: dict[int, int] = {}
         self._booted_at: dict[int, int] = {}
         self._chance_at: dict[int, int] = {}
+        self._down_at: dict[int, int] = {}
 
     def _inventory(self, at: int, t_us: int, source: str, event: seen.InventoryTaken) -> None:
         if not any(item.startswith(_FLAG) for item in event.items):
@@ -58,7 +60,7 @@ class LeavesSafeMode(Check):
 
     def _phase(self, at: int, _t: int, source: str, event: seen.PhaseBegan) -> None:
         customer = customer_of_source(source)
-        if event.phase == "welcome" and self._booted_at.get(customer, -1) > self._set_at.get(customer, -1):
+        if event.phase == "desktop" and self._booted_at.get(customer, -1) > self._set_at.get(customer, -1):
             self._chance_at[customer] = at
 
     def _joined(self, _at: int, _t: int, _source: str, record: r.EndpointJoined) -> None:
@@ -82,10 +84,16 @@ class LeavesSafeMode(Check):
                 at,
             )
             return
-        if self._set_at.get(customer, -1) > self._chance_at.get(customer, -1):
+        set_at, booted_at = self._set_at.get(customer, -1), self._booted_at.get(customer, -1)
+        cut_short = booted_at < max(set_at, self._down_at.get(customer, -1))
+        if cut_short and set_at > self._chance_at.get(customer, -1):
             self._first.add(customer)
             return
         self._left(at, t_us, source, "safe mode")
+
+    def _down(self, at: int, _t: int, source: str, event: seen.WentDown) -> None:
+        if event.cause != "probe":
+            self._down_at[customer_of_source(source)] = at
 
     def _left(self, at: int, t_us: int, source: str, what: str) -> None:
         self.fail(
@@ -109,6 +117,7 @@ class LeavesSafeMode(Check):
         seen.InventoryTaken: _inventory,
         seen.HostCall: _called,
         seen.PhaseBegan: _phase,
+        seen.WentDown: _down,
         r.EndpointJoined: _joined,
         seen.BootBegan: _booted,
     }
@@ -119,8 +128,8 @@ class NoResidue(Check):
 
     A program that somebody deletes while its session lives cannot clean up: what remains then is excused, with a note,
     unless the agent added something after the deletion. The same holds for one whose autostart entry somebody deletes,
-    if it was gone before the session was over and never started afterwards. Items a scenario lists under ``left behind``
-    are allowed.
+    if it was gone before the session was over and never started afterwards. Items a scenario lists under
+    ``left behind`` are allowed.
     """
 
     __slots__ = (

@@ -47,17 +47,31 @@ def test_an_agent_without_its_autostart_entry_cannot_clean_up_unless_it_runs_at_
     assert "I7" in alive.winds_down(over=False, items=ticket).failing()
 
 
-@pytest.mark.parametrize(("chance", "items", "fails"), [
-    (False, ("file:theirs",), False), (False, ("boot:safeboot=network", "file:theirs"), True), (True, ("file:theirs",), True),
-])
+FLAG = ("boot:safeboot=network", "file:theirs")
+
+
+@pytest.mark.parametrize(
+    ("boot", "items", "fails"),
+    [
+        ("none", ("file:theirs",), False),
+        ("none", FLAG, True),
+        ("cut short", ("file:theirs",), False),
+        ("hangs", ("file:theirs",), True),
+        ("desktop", ("file:theirs",), True),
+    ],
+)
 def test_a_pc_that_was_off_until_the_end_goes_through_safe_mode_once(
-    chance: bool, items: tuple[str, ...], fails: bool,
+    boot: str, items: tuple[str, ...], fails: bool
 ) -> None:
-    """I6: the first boot that could be of use is the harness's own; safe mode there is no fault, the next boot counts."""
+    """I6: if the first boot of use is the harness's own, safe mode there is no fault, and the next boot counts."""
     hand = Hand(mode="service").opening().asked(mode="safe").confirmed().given(mode="safe").armed()
-    hand.call("boot flag set").intended().goes_down().boots_up(safe=True)
-    if chance:
-        hand.pc(seen.PhaseBegan("welcome"))
+    hand.call("boot flag set").intended().goes_down()
+    if boot != "none":
+        hand.boots_up(safe=True)
+    if boot == "desktop":
+        hand.pc(seen.PhaseBegan("desktop"))
+    if boot in ("cut short", "desktop"):
+        hand.pc(seen.WentDown("power", False))
     hand.server(r.SessionExpired(SESSION, 1)).healed()
     assert ("I6" in hand.winds_down(over=False, safe=True, items=items).failing()) is fails
 
