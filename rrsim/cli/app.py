@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rrsim.cli.errors import CommandError, say
+from rrsim.cli.examples import epilog
 from rrsim.cli.exit_codes import HARNESS, USAGE
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ def _root(
         raise typer.Exit(0)
 
 
-@app.command("run")
+@app.command("run", epilog=epilog("run"))
 def run_command(
     paths: Paths = None,
     backend: Backend = "sim",
@@ -71,7 +72,7 @@ def run_command(
     raise typer.Exit(run.run(options))
 
 
-@app.command("list")
+@app.command("list", epilog=epilog("list"))
 def list_command(
     paths: Paths = None,
     keyword: Annotated[str, typer.Option("-k", help="Only cases whose id contains this.")] = "",
@@ -84,7 +85,7 @@ def list_command(
     raise typer.Exit(listing.list_cases(tuple(paths or ()), keyword, covers, _format(format_)))
 
 
-@app.command("show")
+@app.command("show", epilog=epilog("show"))
 def show_command(
     scenario: Annotated[str, typer.Argument(help="Name, file, or part of the name.")],
     case: Annotated[str, typer.Option(help="Which case of its matrix.")] = "",
@@ -100,7 +101,7 @@ def show_command(
     raise typer.Exit(listing.show(scenario, case, in_, parse_seed(seed), profile, verbose))
 
 
-@app.command("schema")
+@app.command("schema", epilog=epilog("schema"))
 def schema_command() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from rrsim.cli import listing
@@ -108,7 +109,7 @@ def schema_command() -> None:
     raise typer.Exit(listing.schema())
 
 
-@app.command("coverage")
+@app.command("coverage", epilog=epilog("coverage"))
 def coverage_command(
     paths: Paths = None,
     check: Annotated[bool, typer.Option("--check", help="Fail unless every R id has a passing scenario.")] = False,
@@ -123,7 +124,7 @@ def coverage_command(
     raise typer.Exit(coverage.coverage_command(tuple(paths or ()), check, _format(format_), cases, parse_seed(seed)))
 
 
-@app.command("replay")
+@app.command("replay", epilog=epilog("replay"))
 def replay_command(
     bundle: Annotated[str, typer.Argument(help="The folder that a failed run left.")],
     format_: Format = "text",
@@ -135,7 +136,7 @@ def replay_command(
     raise typer.Exit(replay.replay(bundle, _format(format_), verbose))
 
 
-@app.command("judge")
+@app.command("judge", epilog=epilog("judge"))
 def judge_command(
     history: Annotated[str, typer.Argument(help="A recorded history (history.jsonl of a bundle).")],
     scenario: Annotated[str, typer.Option(help="File whose expectations hold; default: scenario.json beside it.")] = "",
@@ -148,7 +149,7 @@ def judge_command(
     raise typer.Exit(replay.judge_history(history, scenario, case, _format(format_)))
 
 
-@app.command("new")
+@app.command("new", epilog=epilog("new"))
 def new_command(
     name: Annotated[str, typer.Argument(help="Name of the scenario, such as wifi-late.")],
     area: Annotated[str, typer.Option(help="Folder under scenarios/.")] = "my",
@@ -160,7 +161,7 @@ def new_command(
     raise typer.Exit(scaffold.new(name, area, root))
 
 
-@app.command("broken")
+@app.command("broken", epilog=epilog("broken"))
 def broken_command(
     paths: Paths = None,
     format_: Format = "text",
@@ -172,7 +173,7 @@ def broken_command(
     raise typer.Exit(measure.broken(_format(format_), keyword, tuple(paths or ())))
 
 
-@app.command("bench")
+@app.command("bench", epilog=epilog("bench"))
 def bench_command(format_: Format = "text") -> None:
     """Measure the simulator against its floors."""
     from rrsim.cli import measure

@@ -1,0 +1,29 @@
+"""The examples at the end of each command's help. A test runs every one of them through the parser."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "run": (
+        "rrsim run",
+        "rrsim run scenarios/consent --seed 7 --repeat 20",
+        "rrsim run scenarios -k wifi --html out/report.html --junit out/junit.xml",
+        "rrsim run scenarios --covers R6 --format json",
+    ),
+    "list": ("rrsim list", "rrsim list scenarios/safe_mode --covers SM-03", "rrsim list -k dial --format json"),
+    "show": ("rrsim show start-menu --case agent=service", "rrsim show late --seed 7 -v"),
+    "schema": ("rrsim schema",),
+    "coverage": ("rrsim coverage", "rrsim coverage scenarios/network", "rrsim coverage --check"),
+    "replay": ("rrsim replay out/failures/late-seed1",),
+    "judge": ("rrsim judge out/failures/late-seed1/history.jsonl",),
+    "new": ("rrsim new wifi-late", "rrsim new wifi-late --area network"),
+    "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json"),
+    "bench": ("rrsim bench", "rrsim bench --format json"),
+}
+"""Command name to its examples."""
+
+
+def epilog(command: str) -> str:
+    """Return the examples as the last paragraph of the command's help; the mark keeps its lines apart."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES[command])
