@@ -309,6 +309,9 @@ def _started(t: Turn, e: host.Started) -> None:
         session.over(t, "the record cannot be read", tell="lost", first=look)
     elif facts.mode == "application":
         t.timer("idle", IDLE_US)
+    elif facts.platform == "windows":
+        # A record that somebody removed no longer says that a key of ours is left (rule 7).
+        enqueue(t, "look for key")
 
 
 def _resume(t: Turn) -> None:

@@ -26,6 +26,9 @@ In = Annotated[str, typer.Option("--in", help="Where to look for scenarios.")]
 Seed = Annotated[str, typer.Option(help="A number, or 'random' (printed, so that it can be repeated).")]
 Backend = Annotated[str, typer.Option(help="sim; wine and libvirt come in later versions.")]
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
+KnownIssues = Annotated[str, typer.Option(
+    help="Known issues (YAML) that do not fail the run; default: known-issues.yaml if it is there; 'none': no list."
+)]
 
 
 @app.callback()
@@ -53,9 +56,7 @@ def run_command(
     junit: Annotated[str, typer.Option(help="Write JUnit XML to this file.")] = "",
     html: Annotated[str, typer.Option(help="Write one self-contained HTML report to this file.")] = "",
     html_details: Annotated[int, typer.Option(min=0, help="How many passed runs the report draws.")] = 60,
-    known_issues: Annotated[str, typer.Option(
-        help="Known issues (YAML) that do not fail the run; default: known-issues.yaml if it is there; 'none': no list."
-    )] = "",
+    known_issues: KnownIssues = "",
     bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
@@ -116,12 +117,14 @@ def coverage_command(
     format_: Format = "text",
     cases: Annotated[bool, typer.Option("--cases", help="Name the cases under each id.")] = False,
     seed: Seed = "1",
+    known_issues: KnownIssues = "",
 ) -> None:
     """Print the matrix of requirements, scenarios and backends, graded modelled, stand-in or real."""
     from rrsim.cli import coverage
     from rrsim.cli.run import parse_seed
 
-    raise typer.Exit(coverage.coverage_command(tuple(paths or ()), check, _format(format_), cases, parse_seed(seed)))
+    code = coverage.coverage_command(tuple(paths or ()), check, _format(format_), cases, parse_seed(seed), known_issues)
+    raise typer.Exit(code)
 
 
 @app.command("replay", epilog=epilog("replay"))

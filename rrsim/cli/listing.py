@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from typing import Final
 
 from rrsim.cli import backends, choose
 from rrsim.cli.errors import CommandError, say
 from rrsim.cli.exit_codes import exit_code
 from rrsim.report import json_out, terminal
+from rrsim.report.phrases import plural
+
+MOST_CASES: Final = 12
+"""How many other cases of a scenario ``show`` names."""
 
 
 def list_cases(paths: tuple[str, ...], keyword: str, covers: str, format_: str) -> int:
@@ -28,7 +34,7 @@ def list_cases(paths: tuple[str, ...], keyword: str, covers: str, format_: str) 
         width = min(max((len(s.id) for s in chosen), default=0), 64)
         for s in chosen:
             print(f"{s.area:<12} {s.id:<{width}}  {', '.join((*s.covers, *s.edge_cases))}")
-        print(f"{len(chosen)} cases in {len({s.name for s in chosen})} scenarios")
+        print(f"{plural(len(chosen), 'case')} in {plural(len({s.name for s in chosen}), 'scenario')}")
         for problem in problems:
             say(terminal.problem_text(problem))
     return exit_code((), bad_input=bool(problems))
@@ -48,8 +54,9 @@ def show(name: str, case: str, root: str, seed: int, profile: str, everything: b
     result = backends.run_safely(backends.runner_for("sim"), scenario, seed)
     cases = [s for s in scenarios if s.name == scenario.name]
     if len(cases) > 1 and not case:
-        say(f"{len(cases)} cases; this is {scenario.case!r}, others with --case: "
-            + ", ".join(s.case for s in cases if s.case != scenario.case))
+        others = [f"  --case {shlex.quote(s.case)}" for s in cases if s.case != scenario.case]
+        more = [f"  and {len(others) - MOST_CASES} more, which rrsim list names"] if len(others) > MOST_CASES else []
+        say("\n".join([f"{len(cases)} cases; this is {scenario.case!r}; the others:", *others[:MOST_CASES], *more]))
     print(terminal.show(result, everything=everything, paint=terminal.Paint(sys.stdout.isatty())))
     return exit_code([result.outcome])
 

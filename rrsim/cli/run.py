@@ -15,6 +15,7 @@ from rrsim.cli.errors import CommandError, say
 from rrsim.cli.execute import Executed, execute, plan
 from rrsim.cli.exit_codes import exit_code
 from rrsim.report import json_out, terminal
+from rrsim.report.phrases import plural
 from rrsim.scenario.result import RunResult
 
 
@@ -68,7 +69,7 @@ def run(options: Options) -> int:
         raise CommandError("at least one case to run", _nothing(options, len(scenarios)), "rrsim list")
     chosen = [backends.with_profile(s, options.profile) for s in chosen]
     options = msgspec.structs.replace(options, known_issues=issues_file(options.known_issues))
-    issues = _issues(options.known_issues)
+    issues = read_issues(options.known_issues)
     say(terminal.heading(version=__version__, backend=options.backend, seed=options.seed, repeat=options.repeat,
                          options=options.shown()))
     runs = list(plan(chosen, options.seed, options.repeat))
@@ -76,7 +77,7 @@ def run(options: Options) -> int:
     executed = execute(runs, runner, backend=options.backend, fail_fast=options.fail_fast, keep_history=keeper,
                        each=_line_printer(options))
     whole = len(chosen) == len(scenarios) and len(executed.results) == len(runs)
-    results, stale = _apply(executed.results, issues, whole)
+    results, stale = mark_known(executed.results, issues, whole)
     code = exit_code(
         (r.outcome for r in results), bad_input=bool(problems), interrupted=executed.interrupted,
         stale_issues=bool(stale),
@@ -140,7 +141,12 @@ def issues_file(wanted: str, folder: str = ".") -> str:
     return wanted or (str(default) if default.is_file() else "")
 
 
-def _issues(path: str) -> Any:
+def read_issues(path: str) -> Any:
+    """Read a list of known issues; None without a path.
+
+    Raises:
+        CommandError: the path is no file.
+    """
     if not path:
         return None
     if not Path(path).is_file():
@@ -150,7 +156,7 @@ def _issues(path: str) -> Any:
     return known_issues.load(path)
 
 
-def _apply(results: list[RunResult], issues: Any, whole: bool) -> tuple[Sequence[RunResult], Sequence[Any]]:
+def mark_known(results: list[RunResult], issues: Any, whole: bool) -> tuple[Sequence[RunResult], Sequence[Any]]:
     """Mark known failures, and return the entries that have expired or whose scenarios pass."""
     if issues is None:
         return results, ()
@@ -177,7 +183,7 @@ def _write(done: Done) -> list[str]:
         from rrsim.report import bundle
 
         where = [bundle.save(r, options.bundle_dir) for r in bad[: bundle.LIMIT]]
-        said.append(f"bundles of {len(where)} runs that did not pass: {options.bundle_dir}/")
+        said.append(f"saved {plural(len(where), 'run')} that did not pass under {options.bundle_dir}/")
         said.append(f"  rrsim replay {where[0]}")
     return said
 

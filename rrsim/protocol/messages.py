@@ -162,7 +162,8 @@ class AgentSettings(msgspec.Struct, frozen=True, gc=False, cache_hash=True, forb
     retry_max_us: int = 30_000_000
     resume_window_us: int = 600_000_000
     give_up_us: int = 0
-    """The agent stops trying to come back after this long; 0 means three resume windows."""
+    """The agent stops trying to come back after this long; 0 means: after the time in which the server must have
+    missed a sign of life, and one resume window."""
     language: str = "en"
 
 

@@ -53,7 +53,8 @@ class Account(msgspec.Struct, frozen=True, gc=False, cache_hash=True, forbid_unk
     retry_first_us: int = 2 * SECOND_US
     retry_max_us: int = 30 * SECOND_US
     give_up_us: int = 0
-    """The agent stops trying to come back after this long; 0 means three resume windows."""
+    """The agent stops trying to come back after this long; 0 means: after the time in which the server must have
+    missed a sign of life, and one resume window."""
     language: str = "en"
 
     def for_agent(self) -> AgentSettings:

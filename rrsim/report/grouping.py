@@ -14,6 +14,14 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "known", "unknown", 
 _RANK: Final[dict[Outcome, int]] = {"failed": 0, "error": 1, "unknown": 2, "known": 3, "skipped": 4, "passed": 5}
 
 
+IMPOSSIBLE: Final = "step impossible"
+"""Cause of a check that speaks of a step."""
+
+
+MOST_OTHERS: Final = 6
+"""How many further checks a group names."""
+
+
 class Group(msgspec.Struct, frozen=True, gc=False):
     """Runs that did not pass for the same reason."""
 
@@ -28,14 +36,23 @@ class Group(msgspec.Struct, frozen=True, gc=False):
         return f"{self.check}: {self.cause}" if self.cause not in ("", self.check) else self.check
 
     @property
+    def also(self) -> tuple[str, ...]:
+        """What else failed in these runs, each named once."""
+        others = (c.check for r in self.results for c in r.checks if c.outcome == "failed" and c.check != self.check)
+        return tuple(dict.fromkeys(others))[:MOST_OTHERS]
+
+    @property
     def new(self) -> bool:
         """Whether nobody has listed this failure as a known issue."""
         return self.outcome != "known"
 
 
 def main_problem(result: RunResult) -> CheckResult | None:
-    """Return the check that names the run's trouble best: the first failed one, else the first undecided one."""
-    failed = (c for c in result.checks if c.outcome == "failed")
+    """Return the check that names the run's trouble best: the first failed one, else the first undecided one.
+
+    A step that was not possible goes first: what else failed often follows from it.
+    """
+    failed = iter(sorted((c for c in result.checks if c.outcome == "failed"), key=lambda c: c.cause != IMPOSSIBLE))
     unknown = (c for c in result.checks if c.outcome == "unknown")
     return next(failed, None) or next(unknown, None)
 

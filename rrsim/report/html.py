@@ -175,7 +175,8 @@ def _card(anchor: str, result: RunResult, draw: bool) -> Card:
         violations = [c.entry for c in result.checks if c.outcome == "failed" and c.entry >= 0]
         card.picture = Markup(picture(timeline, result.restarts, violations))  # noqa: S704 - svg escapes every text
         start = timeline.start_us
-        card.windows = tuple(window_text(w, start) for w in timeline.windows)
+        several = result.scenario.given.customers > 1
+        card.windows = tuple(window_text(w, start, several) for w in timeline.windows)
         card.events = _events(timeline, start, set(violations))
     return card
 

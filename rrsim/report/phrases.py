@@ -260,6 +260,11 @@ def span(us: int) -> str:
     return f"{sign}{hours}h {minutes:02d}m"
 
 
+def plural(number: int, what: str) -> str:
+    """Write a number with its noun: ``1 run``, ``2 runs``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def brief_span(us: int) -> str:
     """Write a span for a narrow place: tenths of a second below ten seconds, whole seconds above."""
     if abs(us) < 10_000_000:

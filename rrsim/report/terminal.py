@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rrsim.report.grouping import Group, counts, grouped
-from rrsim.report.phrases import DETAIL, PLAIN, Tone, brief_span, span, stamp
+from rrsim.report.phrases import DETAIL, PLAIN, Tone, brief_span, plural, span, stamp
 from rrsim.report.reproduce import command, show_command
 from rrsim.report.timeline import Line, Timeline, Window, extract
 from rrsim.scenario.result import CheckResult, RestartResult, RunResult
@@ -71,6 +71,8 @@ def group_text(group: Group, paint: Paint = PLAIN_PAINT, limit: int = 5) -> str:
     text = problem.message if problem is not None and problem.message else first.reason
     if text:
         out.append(indent(text, "    "))
+    if group.also:
+        out.append(f"    also failed: {', '.join(group.also)}")
     out += [f"  - {r.scenario.id}, seed {r.seed}{_where(r)}" for r in group.results[:limit]]
     if len(group.results) > limit:
         out.append(f"  - and {len(group.results) - limit} more")
@@ -122,7 +124,7 @@ def _totals(results: Sequence[RunResult], elapsed_s: float, paint: Paint) -> str
     shown = [paint(f"{n} {outcome}", _OUTCOME_TONE[outcome]) for outcome, n in counts(results).items() if n]
     virtual = sum(r.virtual_us for r in results)
     text = ", ".join(shown) or "nothing ran"
-    return f"{text}  ({len(results)} runs, {span(virtual)} of virtual time in {elapsed_s:.2f} s)"
+    return f"{text}  ({plural(len(results), 'run')}, {span(virtual)} of virtual time in {elapsed_s:.2f} s)"
 
 
 # --- one run --------------------------------------------------------------------------------------------------
@@ -134,9 +136,9 @@ def line_text(line: Line, start_us: int, paint: Paint = PLAIN_PAINT, marker: str
     return f"{marker}{stamp(line.t_us - start_us):>11}  {lane} {paint(line.text, line.tone)}".rstrip()
 
 
-def window_text(window: Window, start_us: int) -> str:
-    """Return a resume window in words: opening, closing, and how much was left."""
-    name = f"resume window of restart {window.restart}"
+def window_text(window: Window, start_us: int, several: bool = False) -> str:
+    """Return a resume window in words: opening, closing, what was left; of ``several`` sessions, also which one."""
+    name = f"resume window of restart {window.restart}" + (f" of {window.session}" if several else "")
     opened = f"opened {stamp(window.opened_us - start_us)} by {window.opened_by}"
     if window.closed_us < 0:
         return f"{name}: {opened}, still open at the end"
@@ -147,9 +149,10 @@ def window_text(window: Window, start_us: int) -> str:
     return f"{name}: {opened}, {closed}{spare}"
 
 
-def restart_text(restart: RestartResult, paint: Paint = PLAIN_PAINT) -> str:
-    """Return what came of one restart."""
+def restart_text(restart: RestartResult, paint: Paint = PLAIN_PAINT, several: bool = False) -> str:
+    """Return what came of one restart; with ``several`` customers, whose it was."""
     name = f" {restart.name!r}" if restart.name else ""
+    name += f" of customer {restart.customer}" if several else ""
     word = paint(restart.verdict.upper(), _VERDICT_TONE.get(restart.verdict, "bad"))
     losses = f" (loses: {', '.join(restart.losses)})" if restart.losses else ""
     reason = f": {restart.reason}" if restart.reason else ""
@@ -176,13 +179,14 @@ def show(result: RunResult, *, everything: bool = False, paint: Paint = PLAIN_PA
     if s.covers or s.edge_cases:
         head.append("  covers " + ", ".join((*s.covers, *s.edge_cases)))
     parts = ["\n".join(head)]
+    several = s.given.customers > 1
     if result.history is not None:
         timeline = extract(result.history)
         marked = [c.entry for c in result.problems if c.entry >= 0]
         parts.append(timeline_text(timeline, everything=everything, paint=paint, marked=marked))
         if timeline.windows:
-            parts.append("\n".join(window_text(w, timeline.start_us) for w in timeline.windows))
-    verdicts = [restart_text(r, paint) for r in result.restarts] or ["no restart"]
+            parts.append("\n".join(window_text(w, timeline.start_us, several) for w in timeline.windows))
+    verdicts = [restart_text(r, paint, several) for r in result.restarts] or ["no restart"]
     parts.append("\n".join(verdicts))
     if result.problems:
         parts.append("\n".join(check_text(c) for c in result.problems))

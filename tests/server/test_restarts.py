@@ -199,6 +199,38 @@ def test_automatic_acceptance_is_recorded_as_no_human_consent() -> None:
     assert b.told_agent(msg.Order)
 
 
+AUTOMATIC = Account(ask_before_restart=True, auto_accept_silence=True)
+
+
+def test_automatic_acceptance_never_turns_a_no_into_a_yes() -> None:
+    b = Bench(AUTOMATIC).active()
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    b.say(msg.ConsentAnswer(1, "no", True))
+    assert b.last(rec.CustomerAnswered).answer == "no"
+    assert b.last(rec.RestartCancelled).by == "customer"
+    assert not b.records(rec.OrderGiven)
+
+
+def test_an_agent_that_says_nothing_at_all_accepts_nothing() -> None:
+    b = Bench(AUTOMATIC).active()
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    b.wait(AUTOMATIC.prompt_timeout_us + 5_000_000)
+    assert b.last(rec.RestartRefused).reason == "silence"
+    assert not b.records(rec.OrderGiven)
+
+
+def test_the_console_follows_every_stage() -> None:
+    b = Bench(ASKS).active()
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    assert b.told_rep(msg.RestartView) == [msg.RestartView(1, "asking customer")]
+    b.say(msg.ConsentAnswer(1, "yes", True))
+    assert b.told_rep(msg.RestartView) == [msg.RestartView(1, "arming")]
+    b.say(msg.Armed(1))
+    assert b.told_rep(msg.RestartView) == [msg.RestartView(1, "armed")]
+    b.say(msg.Restarting(1))
+    assert b.told_rep(msg.RestartView) == [msg.RestartView(1, "rebooting")]
+
+
 def test_a_lost_customer_cannot_be_ordered() -> None:
     b = Bench(ASKS).active()
     number = b.ask()
@@ -316,6 +348,29 @@ def test_messages_about_another_order_change_nothing() -> None:
     b.say(msg.ArmFailed(7, "?", "?"))
     b.say(msg.Armed(1))
     assert b.state.durable == before
+
+
+@pytest.mark.parametrize("stage", ["asked", "asking the customer"])
+def test_messages_about_an_order_that_was_not_given_yet_change_nothing(stage: str) -> None:
+    b = Bench(ASKS).active()
+    number = b.ask()
+    if stage == "asking the customer":
+        b.rep(msg.Confirm(number, "yes"))
+    before = b.state.durable
+    for message in (
+        msg.Armed(number), msg.Restarting(number), msg.NotRestarting(number, "?"), msg.ArmFailed(number, "?", "?"),
+    ):  # fmt: skip
+        b.say(message)
+        assert b.state.durable == before, message
+
+
+def test_the_same_desktop_is_recorded_once() -> None:
+    b = Bench(mode="service").active()
+    for desktop, times in (("visible", 1), ("visible", 1), ("locked", 2), ("locked", 2)):
+        b.say(msg.HelperState(desktop, "customer"))  # type: ignore[arg-type]
+        assert len(b.records(rec.HelperSeen)) == times
+    b.say(msg.HelperState("locked", "somebody else"))
+    assert len(b.records(rec.HelperSeen)) == 3
 
 
 # --- people stop it -----------------------------------------------------------------------------------------------

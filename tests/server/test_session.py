@@ -299,3 +299,33 @@ def test_a_journal_of_another_session_is_refused() -> None:
         core.apply(b.state, rec.SessionRequested(SESSION, "standard", Account()))
     with pytest.raises(core.CorruptJournal):
         core.rebuild((rec.SessionTaken(SESSION, REP),))
+
+
+@pytest.mark.parametrize(("first", "desktop", "second", "paused"), [
+    ("customer", "locked", "customer", False),
+    ("customer", "none", "", False),
+    ("", "visible", "customer", False),
+    ("customer", "visible", "somebody else", True),
+])  # fmt: skip
+def test_only_another_person_pauses_the_screen(first: str, desktop: msg.Desktop, second: str, paused: bool) -> None:
+    b = Bench(mode="service")
+    b.do(RepHere("rep-1"))
+    b.rep(msg.Take())
+    b.claim(msg.Join("session-1", boot=b.boot, user=first))
+    b.rep(msg.RequestSharing(on=True))
+    assert b.state.durable.screen.on
+    b.say(msg.HelperState(desktop, second))
+    assert b.state.durable.screen.on is not paused
+
+
+@pytest.mark.parametrize("ending", ["refused", "undone"])
+def test_the_screen_comes_back_when_the_restart_does_not_happen(ending: str) -> None:
+    b = Bench().active()
+    b.rep(msg.RequestSharing(on=True))
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    b.drop()
+    b.reconnect(restarting=True)
+    assert not b.state.durable.screen.on, "the restart may still come"
+    b.say(msg.ArmFailed(1, "x", "y") if ending == "refused" else msg.NotRestarting(1, "z"))
+    assert b.state.durable.screen.on
+    assert b.told_agent(msg.Sharing) == [msg.Sharing(on=True)]
