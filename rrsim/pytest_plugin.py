@@ -285,6 +285,7 @@ def check(result: RunResult) -> RunResult:
         ScenarioUnknown: rrsim could not tell.
         HarnessFailed: the harness failed.
     """
+    __tracebackhide__ = True
     if result.outcome == "failed":
         raise ScenarioFailed(result)
     if result.outcome == "unknown":
@@ -296,15 +297,19 @@ def check(result: RunResult) -> RunResult:
     return result
 
 
-def failure_text(result: RunResult, config: pytest.Config, nodeid: str) -> str:
-    """Return the text of a failed item; the commands that repeat it come last."""
+def failure_text(result: RunResult, config: pytest.Config, nodeid: str, from_file: bool = True) -> str:
+    """Return the text of a failed item; the commands that repeat it come last.
+
+    A scenario that a Python test built is in no file of its own, so that only pytest can run it again.
+    """
     from rrsim.report.junit import failure_text as text
     from rrsim.report.reproduce import quoted
 
     option = config.option
     more = f" --rrsim-profile {quoted(option.rrsim_profile)}" if option.rrsim_profile else ""
-    again = f"       pytest {quoted(nodeid)} --rrsim-seed {result.seed}{more}"
-    return f"{text(result, profile=option.rrsim_profile)}\n{again}"
+    head = "\n       " if from_file else "\n\nagain: "
+    return (f"{text(result, profile=option.rrsim_profile, again=from_file)}"
+            f"{head}pytest {quoted(nodeid)} --rrsim-seed {result.seed}{more}")
 
 
 class Rrsim:
@@ -323,6 +328,7 @@ class Rrsim:
 
     def check(self, result: RunResult) -> RunResult:
         """Return the result if it passed; otherwise raise with the timeline around the violation."""
+        __tracebackhide__ = True
         return check(result)
 
 
@@ -335,7 +341,12 @@ def rrsim(request: pytest.FixtureRequest, record_property: Any) -> Rrsim:
 @pytest.fixture
 def rrsim_run(rrsim: Rrsim) -> Any:
     """Run a scenario and check it in one go: ``rrsim_run(Scenario(...))`` returns the result."""
-    return lambda scenario, seed=None: rrsim.check(rrsim.run(scenario, seed))
+
+    def run_and_check(scenario: Scenario, seed: int | None = None) -> RunResult:
+        __tracebackhide__ = True
+        return rrsim.check(rrsim.run(scenario, seed))
+
+    return run_and_check
 
 
 # --- reports ------------------------------------------------------------------------------------------------------
@@ -361,7 +372,7 @@ def pytest_runtest_makereport(
         if isinstance(item, ScenarioItem):  # pytest asks an item for its words about failures in the call only
             report.longrepr = failure_text(error.result, item.config, item.nodeid)
         else:
-            report.sections.append(("rrsim", failure_text(error.result, item.config, item.nodeid)))
+            report.sections.append(("rrsim", failure_text(error.result, item.config, item.nodeid, from_file=False)))
     return report
 
 

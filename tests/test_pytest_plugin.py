@@ -213,7 +213,8 @@ def test_scenarios_in_python(project: pytest.Pytester) -> None:
     project.makepyfile(PYTHON_TEST)
     result = project.runpytest_subprocess("-p", "no:cacheprovider", "--rrsim-seed", "9")
     result.assert_outcomes(passed=6, failed=1)
-    result.stdout.fnmatch_lines(["timeline around it:", "seed 9, backend sim"])
+    result.stdout.fnmatch_lines(["timeline around it:", "seed 9, backend sim", "again: pytest *::test_short *"])
+    result.stdout.no_fnmatch_line("*rrsim run*")  # the scenario is in no file that rrsim could run
 
 
 @pytest.mark.parametrize(

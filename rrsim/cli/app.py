@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rrsim.cli.errors import CommandError, say
+from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.examples import epilog
 from rrsim.cli.exit_codes import HARNESS, USAGE
 
@@ -214,7 +214,7 @@ def invoke(argv: list[str]) -> int:
         say(f"expected: all parts of rrsim\n     saw: {error}\n     try: pip install -e . in a fresh checkout")
         return HARNESS
     except OSError as error:
-        say(f"expected: files that can be read and written\n     saw: {error}\n     try: another path")
+        say(unusable_file(error))
         return HARNESS
     return result if isinstance(result, int) else 0
 

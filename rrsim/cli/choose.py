@@ -23,7 +23,8 @@ def load(paths: Sequence[str]) -> tuple[list[Scenario], list[Any]]:
     for path in wanted:
         if not os.path.exists(path):
             raise CommandError(
-                "a scenario file or a folder of them", f"{path!r}, which does not exist", "rrsim list scenarios/"
+                "a scenario file or a folder of them", f"{path!r}, which does not exist",
+                "another path, a checkout of rrsim, or a first file of your own: rrsim new my-case",
             )
     from rrsim.scenario.loader import load_paths
 

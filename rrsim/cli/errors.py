@@ -27,6 +27,11 @@ def environment_error(expected: str, saw: str, try_: str) -> CommandError:
     return CommandError(expected, saw, try_, HARNESS)
 
 
+def unusable_file(error: OSError) -> str:
+    """Return what is printed when a file cannot be read or written."""
+    return f"expected: files that can be read and written\n     saw: {error}\n     try: another path"
+
+
 def say(text: str) -> None:
     """Write a line to stderr, where progress and messages go; results go to stdout."""
     print(text, file=sys.stderr, flush=True)

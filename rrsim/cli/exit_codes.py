@@ -44,4 +44,10 @@ def exit_code(
         codes.add(USAGE)
     if interrupted:
         codes.add(HARNESS)
-    return next((code for code in ORDER if code in codes), OK)
+    return worst(codes)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the code that wins among several."""
+    there = set(codes)
+    return next((code for code in ORDER if code in there), OK)

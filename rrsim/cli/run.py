@@ -11,9 +11,9 @@ import msgspec
 
 from rrsim import __version__
 from rrsim.cli import backends, choose, clock
-from rrsim.cli.errors import CommandError, say
+from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.execute import Executed, execute, plan
-from rrsim.cli.exit_codes import exit_code
+from rrsim.cli.exit_codes import HARNESS, exit_code, worst
 from rrsim.report import json_out, terminal
 from rrsim.report.phrases import plural
 from rrsim.scenario.result import RunResult
@@ -83,10 +83,14 @@ def run(options: Options) -> int:
         stale_issues=bool(stale),
     )
     done = Done(options, results, problems, stale, executed, len(runs), code)
-    for line in _write(done):
-        say(line)
+    try:
+        for line in _write(done):
+            say(line)
+    except OSError as error:  # a report that cannot be written must not cost the summary
+        say(unusable_file(error))
+        done = msgspec.structs.replace(done, code=worst((code, HARNESS)))
     _print(done)
-    return code
+    return done.code
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):

@@ -47,7 +47,7 @@ class Bundle(msgspec.Struct, frozen=True):
     seed: int
     outcome: str
     digest: str
-    """SHA-256 of the history as it was; empty if the run had none."""
+    """Fingerprint of the history as it was; empty if the run had none."""
     causes: tuple[tuple[str, str], ...]
     """(check, cause) of every check that did not pass."""
     version: str

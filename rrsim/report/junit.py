@@ -39,8 +39,11 @@ def properties_of(result: RunResult) -> list[tuple[str, str]]:
     return pairs + [(f"meta.{key}", value) for key, value in s.meta.items()]
 
 
-def failure_text(result: RunResult, profile: str = "") -> str:
-    """Return what went wrong in one run: the checks, the timeline around the violation, the seed, the command."""
+def failure_text(result: RunResult, profile: str = "", again: bool = True) -> str:
+    """Return what went wrong in one run: the checks, the timeline around the violation, the seed, the command.
+
+    ``again`` is False for a scenario that is in no file: then no ``rrsim run`` can repeat it.
+    """
     parts = [check_text(c) for c in result.problems] or [result.reason or result.outcome]
     problem = main_problem(result)
     if result.history is not None and problem is not None:
@@ -49,7 +52,8 @@ def failure_text(result: RunResult, profile: str = "") -> str:
         shown = [line_text(x, start, marker=">" if x.entry == problem.entry else " ") for x in lines]
         parts.append("timeline around it:\n" + "\n".join(shown))
     parts.append(f"seed {result.seed}, backend {result.backend}")
-    parts.append(f"again: {command(result.scenario, result.seed, backend=result.backend, profile=profile)}")
+    if again:
+        parts.append(f"again: {command(result.scenario, result.seed, backend=result.backend, profile=profile)}")
     return "\n\n".join(parts)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from rrsim.machine import observations as seen
 from rrsim.protocol import records as r
 from rrsim.report.phrases import KEY, Tone, phrase, tag_of
-from rrsim.scenario.actions import Action
+from rrsim.scenario.actions import Action, Wait
 from rrsim.scenario.history import Entry, History
 
 LANES: Final = ("rep", "server", "agent", "PC", "network", "customer")
@@ -102,6 +102,8 @@ def _numbered(lane: str, number: str, customers: int) -> str:
 
 def _action_lane(action: Action, customers: int) -> str:
     tag = tag_of(action)
+    if isinstance(action, Wait):  # nobody does it
+        return "harness"
     if tag.startswith("rep "):
         return "rep"
     number = str(action.customer)

@@ -19,7 +19,7 @@ class Restart:
     """A restart while its verdict is being made."""
 
     __slots__ = (
-        "armed_at", "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_at", "decided_us",
+        "armed_us", "asked_at", "asked_us", "booted", "cause", "customer", "decided_at", "decided_us",
         "elevated", "fixed_losses", "kind", "mode", "named_at", "number", "offline_us", "ordered_at", "ordered_us",
         "other_user", "overtaken", "reason", "resumed_at", "returned", "session", "shared", "signed_in", "unless",
         "verdict",
@@ -35,7 +35,7 @@ class Restart:
         """The restart's number within its session; 0 for foreign ones."""
         self.named_at = -1
         self.asked_at, self.asked_us = at, t_us
-        self.ordered_at = self.ordered_us = self.armed_at = self.armed_us = -1
+        self.ordered_at = self.ordered_us = self.armed_us = -1
         self.mode = "normal"
         self.shared = session.sharing
         self.elevated: bool | None = None

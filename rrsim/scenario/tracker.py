@@ -50,7 +50,7 @@ class SessionTrack:
 
     __slots__ = (
         "account", "connected", "customer", "joined", "machine", "mode", "offline", "open_restarts", "order",
-        "order_us", "over", "over_us", "platform", "restarts", "session", "sharing", "taken", "window",
+        "over", "over_us", "platform", "restarts", "session", "sharing", "taken", "window",
     )
 
     def __init__(self, session: str, customer: int) -> None:
@@ -76,7 +76,6 @@ class SessionTrack:
         """The restarts without a verdict; more than one only if a server takes a second request meanwhile."""
         self.order: r.OrderGiven | None = None
         """The latest order."""
-        self.order_us = -1
 
     @property
     def state(self) -> SessionEnd:
@@ -198,10 +197,10 @@ def _confirmed(track: SessionTrack, _t: int, record: r.RestartConfirmed) -> None
         _close(track, record.restart)
 
 
-def _given(track: SessionTrack, t_us: int, record: r.OrderGiven) -> None:
+def _given(track: SessionTrack, _t: int, record: r.OrderGiven) -> None:
     track.restarts = max(track.restarts, record.restart)
     _open(track, record.restart)
-    track.order, track.order_us = record, t_us
+    track.order = record
 
 
 def _window(track: SessionTrack, _t: int, record: r.WindowOpened) -> None:

@@ -163,11 +163,11 @@ class Verdicts:
         restart.elevated = self.pc(track.customer).elevated
         self._back.pop(record.session, None)
 
-    def armed(self, at: int, t_us: int, _source: str, record: r.OrderArmed) -> None:
+    def armed(self, _at: int, t_us: int, _source: str, record: r.OrderArmed) -> None:
         """Everything for the way back is in place."""
         restart = self._opened(record)
         if restart is not None:
-            restart.armed_at, restart.armed_us = at, t_us
+            restart.armed_us = t_us
 
     def refused(self, at: int, t_us: int, _source: str, record: r.RestartRefused) -> None:
         """The server says that the restart is not done."""

@@ -21,7 +21,7 @@ class PcWitness:
     """Everything seen of one PC that a verdict may turn on."""
 
     __slots__ = (
-        "boot", "boot_at", "boot_cause", "boot_safe", "boot_us", "cancel_at", "customer", "desktop", "died_at",
+        "boot", "boot_at", "boot_safe", "cancel_at", "customer", "desktop", "died_at",
         "down_at", "elevated", "ending_at", "intent", "joined_at", "leave_at", "pending",
         "requested_at", "right_user", "stopped_at", "stopped_by", "tampered", "tampered_at",
     )  # fmt: skip
@@ -30,8 +30,6 @@ class PcWitness:
         self.customer = customer
         self.boot = ""
         self.boot_at = -1
-        self.boot_us = -1
-        self.boot_cause = ""
         self.boot_safe = False
         self.intent = False
         """The agent durably recorded that it requests the restart, and nothing withdrew that (rule 3)."""
@@ -66,9 +64,9 @@ class PcWitness:
         self.intent = False
 
 
-def _boot(pc: PcWitness, at: int, t_us: int, event: seen.BootBegan) -> None:
-    pc.boot, pc.boot_at, pc.boot_us = event.boot, at, t_us
-    pc.boot_cause, pc.boot_safe = event.cause, event.safe_mode
+def _boot(pc: PcWitness, at: int, _t: int, event: seen.BootBegan) -> None:
+    pc.boot, pc.boot_at = event.boot, at
+    pc.boot_safe = event.safe_mode
     pc.right_user = None
     pc.desktop = ""
 

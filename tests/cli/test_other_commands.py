@@ -53,6 +53,35 @@ def test_show_of_a_failure_exits_1(wrong: Path, rrsim_cli: Any) -> None:
     assert "expect verdict failed" in answer.out
 
 
+def test_show_names_the_other_cases(scenarios: Path, rrsim_cli: Any) -> None:
+    """One a line, ready to be copied."""
+    answer = rrsim_cli("show", "three-places")
+    assert answer.err.splitlines() == [
+        "3 cases; this is 'place=chat window'; the others:",
+        "  --case 'place=viewer toolbar'", "  --case 'place=tools menu'",
+    ]
+
+
+def test_show_says_whose_restart_it_was(scenarios: Path, rrsim_cli: Any) -> None:
+    """With several customers a number alone says nothing."""
+    two = (scenarios / "comes-back.yaml").read_text(encoding="utf-8").replace("steps:", "given: {customers: 2}\nsteps:")
+    (scenarios / "two.yaml").write_text(two.replace("comes-back", "two"), encoding="utf-8")
+    answer = rrsim_cli("show", "two")
+    assert "resume window of restart 1 of session-1: opened" in answer.out
+    assert "restart 1 of customer 1, ordered" in answer.out
+
+
+def test_judge_sees_a_step_that_was_not_possible(scenarios: Path, rrsim_cli: Any) -> None:
+    """What the run failed for is in the saved history and fails there too."""
+    text = (scenarios / "comes-back.yaml").read_text(encoding="utf-8").replace("comes-back", "never")
+    text = text.replace("expect:", "  - {do: customer answers, prompt: restart prompt, answer: yes}\nexpect:")
+    (scenarios / "never.yaml").write_text(text, encoding="utf-8")
+    assert "step customer answers: step impossible" in rrsim_cli("run", "-k", "never").out
+    answer = rrsim_cli("judge", "out/failures/never-seed1", "--format", "json")
+    assert answer.code == 1
+    assert [c["cause"] for c in json.loads(answer.out)["run"]["checks"]] == ["step impossible"]
+
+
 def test_schema(rrsim_cli: Any) -> None:
     """JSON Schema on stdout."""
     data = json.loads(rrsim_cli("schema").out)
@@ -72,7 +101,21 @@ def test_coverage(wrong: Path, rrsim_cli: Any) -> None:
     assert "R1" not in data["missing"]
     answer = rrsim_cli("coverage", "--check")
     assert answer.code == 1
-    assert "R13" in answer.err
+    assert "no passing one for R2," in answer.err
+    assert "a failing one for R13" in answer.err
+
+
+def test_coverage_knows_the_known_issues(wrong: Path, rrsim_cli: Any) -> None:
+    """A failure that the list explains is open, as in ``run``: it proves nothing and breaks nothing."""
+    Path("known-issues.yaml").write_text(
+        "- {check: expect verdict, cause: resumed instead of expired, tracker: T-1, owner: us, expires: 2999-01-01}\n",
+        encoding="utf-8",
+    )
+    rows = {r["id"]: r for r in json.loads(rrsim_cli("coverage", "--format", "json").out)["rows"]}
+    assert rows["R13"]["backends"][0]["failed"] == []
+    assert rows["R13"]["backends"][0]["open"] == ["wrong-hope"]
+    answer = rrsim_cli("coverage", "--known-issues", "none", "--format", "json")
+    assert {r["id"]: r["state"] for r in json.loads(answer.out)["rows"]}["R13"] == "failed"
 
 
 def test_replay_and_judge(wrong: Path, rrsim_cli: Any) -> None:

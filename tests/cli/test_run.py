@@ -236,3 +236,14 @@ def test_interrupted_keeps_what_ran(scenarios: Path, rrsim_cli: Any, monkeypatch
     assert "stopped by the user after 2 of 4 runs" in answer.out
     _use(monkeypatch, "failed", "stop")
     assert rrsim_cli("run").code == 1
+
+
+def test_a_report_that_cannot_be_written_does_not_cost_the_summary(wrong: Path, rrsim_cli: Any) -> None:
+    """The summary and the JSON come all the same; the exit code says 70, or 1 if the product failed too."""
+    (wrong / "taken").mkdir()
+    answer = rrsim_cli("run", "-k", "comes-back", "--junit", str(wrong / "taken"))
+    assert answer.code == 70
+    assert "1 passed  (1 run," in answer.out
+    assert "expected: files that can be read and written" in answer.err
+    answer = rrsim_cli("run", "--html", str(wrong / "taken"), "--format", "json")
+    assert answer.code == json.loads(answer.out)["summary"]["exit_code"] == 1

@@ -60,6 +60,16 @@ def test_groups_new_first() -> None:
     assert counts(MIXED) == {"passed": 1, "failed": 3, "known": 1, "unknown": 1, "skipped": 1, "error": 1}
 
 
+def test_a_group_is_named_by_the_step_that_was_not_possible() -> None:
+    """What else failed usually follows from it; it is named beside."""
+    late = CheckResult(check="step 2", outcome="failed", message="about the step", cause="step impossible")
+    result = made("a", "failed", "resumed instead of lost", check="expect verdict")
+    result = msgspec.structs.replace(result, checks=(*result.checks, late))
+    (group,) = grouped([result])
+    assert (group.title, group.also) == ("step 2: step impossible", ("expect verdict",))
+    assert "also failed: expect verdict" in html([result])
+
+
 def test_run_object_is_plain_data(resumed: RunResult) -> None:
     """Everything in it can be written as JSON, and the restart is told in full."""
     data = msgspec.json.decode(msgspec.json.encode(run_object(resumed)))
@@ -144,6 +154,21 @@ def test_html_says_what_matters_first(resumed: RunResult) -> None:
     marks = ('class="tiles"', "I2: often", "I2: rare", "I2: old", "<h2>Requirements", "<h2>Runs")
     order = [text.index(mark) for mark in marks]
     assert order == sorted(order)
+
+
+def test_html_says_whose_restart_it_was(simulated: Callable[..., RunResult]) -> None:
+    """With several customers; with one there is no column for that."""
+    body = "steps: [{do: rep restarts}]\nexpect: {verdict: resumed}\n"
+    assert "<th>customer</th>" not in html([simulated(body)]).replace("<th>customer</th><td", "")
+    assert "<th>customer</th><th>restart</th>" in html([simulated(f"given: {{customers: 2}}\n{body}")])
+
+
+def test_html_paints_an_expected_loss_grey(expired: RunResult) -> None:
+    """In a run that passed, the verdict was what it should be: red would frighten for nothing."""
+    assert expired.outcome == "passed"
+    assert '<span class="verdicts"><span class="pill mute">expired</span>' in html([expired])
+    failed = msgspec.structs.replace(expired, outcome="failed")
+    assert '<span class="verdicts"><span class="pill bad">expired</span>' in html([failed])
 
 
 def test_html_escapes(resumed: RunResult) -> None:

@@ -113,6 +113,7 @@ def test_actions_have_the_lane_of_who_does_them() -> None:
         actions.CablePulled(): "network",
         actions.DnsFails(): "network",
         actions.ServerRestarts(): "server",
+        actions.Wait(): "harness",
     }
     assert {a: lane_of("director", a, 1) for a in wanted} == wanted
 

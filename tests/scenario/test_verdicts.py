@@ -43,6 +43,8 @@ SINGLE: list[tuple[str, str, Make]] = [
     ("cancelled", "not confirmed", lambda: Hand().opening().asked().server(
         r.RestartConfirmed(SESSION, 1, "rep-1", "no"), r.RestartCancelled(SESSION, 1, "rep-1", "not confirmed"))),
     ("lost", "idle", lambda: going().server(r.SessionEnded(SESSION, "server", "idle"))),
+    ("lost", "idle", lambda: Hand().opening().asked().confirmed().given().server(
+        r.SessionEnded(SESSION, "server", "idle"))),
     ("cancelled", "closed", lambda: Hand().opening().asked().confirmed().given().server(LEFT)),
     ("lost", "closed", lambda: going().server(LEFT)),
     ("refused", "silence", lambda: Hand().opening().asked().server(
@@ -80,6 +82,8 @@ SINGLE: list[tuple[str, str, Make]] = [
         seen.Clicked("customer", "cancel option", "cancel")).server(LEFT)),
     ("cancelled", "cancelled the reconnect", lambda: expired(going().boots_up().logs_on().pc(
         seen.Clicked("customer", "cancel option", "cancel")))),
+    ("cancelled", "cancelled the reconnect", lambda: going().boots_up().logs_on().pc(
+        seen.Clicked("customer", "cancel option", "cancel")).server(r.SessionLost(SESSION, "no way back"))),
     ("lost", "died", lambda: expired(Hand().opening().asked().confirmed().given().armed().pc(
         seen.AgentStopped("crash")).server(r.WindowOpened(SESSION, 1, "disconnect")))),
     ("lost", "agent deleted", lambda: expired(going().boots_up().pc(seen.MachineTampered("agent deleted")))),
@@ -119,6 +123,7 @@ LOSSES: list[tuple[tuple[str, ...], Make]] = [
         r.SharingChanged(SESSION, False, "declined"))),
     (("no sharing at the welcome screen",), lambda: going(mode="service", shares=True).boots_up().resumed()),
     (("chat only",), lambda: going(mode="service", shares=True).boots_up().resumed().logs_on()),
+    (("chat only",), lambda: going(mode="service", shares=True).boots_up().logs_on().resumed()),
     (("chat only",), lambda: going(shares=True).boots_up().resumed()),
     (("wrong boot mode",), lambda: going().boots_up(safe=True).logs_on().resumed()),
     (("wrong boot mode",), lambda: Hand(mode="service").opening().asked(mode="safe").confirmed().given(mode="safe")
@@ -148,6 +153,20 @@ def test_sharing_that_returns_only_after_the_next_restart_is_still_a_loss() -> N
     first, second = restarts(hand.history)
     assert first.losses == ("chat only",)
     assert second.verdict == "resumed"
+
+
+def test_sharing_that_returns_only_after_a_foreign_restart_is_still_a_loss() -> None:
+    hand = Hand(PROFILES["setme"]).opening(shares=True).restarts(1)
+    first, second = restarts(hand.boots_up("power").logs_on().resumed(0).server(BACK_ON).ends().history)
+    assert first.losses == ("chat only",)
+    assert (second.kind, second.verdict) == ("foreign", "resumed")
+
+
+def test_who_stopped_the_restart_before_says_nothing_about_this_one() -> None:
+    hand = Hand().opening().asked(1).confirmed(1).given(1).armed(1)
+    hand.pc(seen.RestartStopped("customer")).server(r.RestartUndone(SESSION, 1, "cancelled at the block screen"))
+    hand.asked(2).confirmed(2).given(2).armed(2).server(r.RestartUndone(SESSION, 2, "restart limit"))
+    assert [one.verdict for one in restarts(hand.ends().history)] == ["cancelled", "refused"]
 
 
 # --- ordered and foreign ----------------------------------------------------------------------------------------
@@ -210,6 +229,11 @@ def test_where_foreign_restarts_may_resume_one_can_expire() -> None:
 
 
 # --- order, names, times, missing witnesses ---------------------------------------------------------------------
+
+
+def test_a_foreign_restart_after_which_the_session_is_lost_has_not_expired() -> None:
+    hand = Hand(PROFILES["setme"]).opening().boots_up("power").server(r.SessionLost(SESSION, "no way back"))
+    assert only(hand).verdict == "lost"
 
 
 def test_restarts_come_in_order_with_names_numbers_and_times() -> None:

@@ -366,8 +366,9 @@ def test_messages_about_an_order_that_was_not_given_yet_change_nothing(stage: st
 
 def test_the_same_desktop_is_recorded_once() -> None:
     b = Bench(mode="service").active()
-    for desktop, times in (("visible", 1), ("visible", 1), ("locked", 2), ("locked", 2)):
-        b.say(msg.HelperState(desktop, "customer"))  # type: ignore[arg-type]
+    said: tuple[tuple[msg.Desktop, int], ...] = (("visible", 1), ("visible", 1), ("locked", 2), ("locked", 2))
+    for desktop, times in said:
+        b.say(msg.HelperState(desktop, "customer"))
         assert len(b.records(rec.HelperSeen)) == times
     b.say(msg.HelperState("locked", "somebody else"))
     assert len(b.records(rec.HelperSeen)) == 3

@@ -189,6 +189,84 @@ def test_nobody_comes_back_and_the_session_waits_in_the_queue() -> None:
     assert b.told_rep(msg.SessionView)[0].state == "active"
 
 
+def test_only_the_own_console_matters() -> None:
+    b = Bench().active()
+    before = b.state.durable
+    b.do(RepHere("rep-2"))
+    b.do(RepGone("rep-2"))
+    assert b.state.durable == before
+    assert "rep" not in b.timers, "nobody is waited for"
+    b.do(RepHere(REP))
+    assert b.state.durable == before, "it was not lost"
+    b.do(RepGone(REP))
+    b.do(RepGone(REP))
+    assert len(b.records(rec.RepLost)) == 1
+    b.do(RepHere("rep-2"))
+    assert b.state.durable.rep_lost
+    assert not b.records(rec.RepBack)
+    b.do(RepHere(REP))
+    assert len(b.records(rec.RepBack)) == 1
+
+
+def test_a_console_that_comes_and_goes_after_the_end_is_not_recorded() -> None:
+    b = Bench().active()
+    b.do(RepGone(REP))
+    b.do(AgentSaid(b.state.conn, msg.Leave("closed the chat window")))
+    count = len(b.journal)
+    b.do(RepHere(REP))
+    b.do(RepGone(REP))
+    assert len(b.journal) == count
+
+
+def test_the_customer_is_told_when_nobody_came_back() -> None:
+    b = Bench().active()
+    b.do(RepGone(REP))
+    b.do(TimerFired("rep"))
+    assert b.records(rec.SessionRequeued)
+    told = b.told_agent(msg.ServerChat)
+    assert [one.text for one in told] == [b.last(rec.ChatLine).text]
+
+
+def test_a_console_that_is_back_is_asked_to_confirm_again() -> None:
+    b = Bench().active()
+    b.ask()
+    b.do(RepGone(REP))
+    b.do(RepHere(REP))
+    assert b.told_rep(msg.ConfirmRestart) == [msg.ConfirmRestart(1, "chat window", "normal")]
+    b.rep(msg.Confirm(1, "yes"))
+    b.do(RepHere(REP))
+    assert not b.told_rep(msg.ConfirmRestart)
+    assert b.told_rep(msg.RestartView) == [msg.RestartView(1, "arming")]
+
+
+def test_whoever_gets_the_session_is_not_asked_to_confirm_what_another_asked_for() -> None:
+    b = Bench().active()
+    b.ask()
+    b.rep(msg.Transfer("rep-2"))
+    assert not b.told_rep(msg.ConfirmRestart)
+    b.rep(msg.Confirm(1, "yes"), rep="rep-2")
+    assert not b.records(rec.RestartConfirmed)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_yes_counts_for_the_restart_it_was_asked_about(number: int) -> None:
+    b = Bench().active()
+    b.rep(msg.Confirm(b.ask(), "no"))
+    assert b.ask() == 2
+    b.rep(msg.Confirm(number, "yes"))
+    assert len(b.records(rec.RestartConfirmed)) == 1
+    assert not b.records(rec.OrderGiven)
+
+
+def test_a_second_yes_gives_no_second_order() -> None:
+    b = Bench().active()
+    b.rep(msg.Confirm(b.ask(), "yes"))
+    b.rep(msg.Confirm(1, "yes"))
+    b.say(msg.Armed(1))
+    b.rep(msg.Confirm(1, "no"))
+    assert len(b.records(rec.OrderGiven)) == len(b.records(rec.RestartConfirmed)) == 1
+
+
 def test_a_transfer_while_rebooting_resumes_with_the_new_representative() -> None:
     b = Bench().rebooting()
     b.rep(msg.Transfer("rep-2"))

@@ -97,7 +97,6 @@ class Stage:
         self.director_timers: dict[str, Timer] = {}
         self.began = False
         self.decided = True
-        self.finished = False
         self.quiet = False
         self.finish_probe = 0
         for rep in ("rep-1", "rep-2"):
@@ -421,7 +420,6 @@ class Stage:
         for side in self.sides:
             self.note(side.pc_source, seen.InventoryTaken("after", inventory.items(side.pc.state)), side.number)
         self.note("director", seen.RunEnded(quiet), 0)
-        self.finished = True
         self.kernel.stopped = True
 
 

@@ -93,6 +93,14 @@ def test_a_late_agent_may_resume_where_expiry_is_not_final() -> None:
     assert hand.boots_up().logs_on().resumed(late=True).ends().failing() == {}
 
 
+def test_the_deadline_of_i9_runs_from_armed() -> None:
+    hand = Hand().opening().asked().confirmed().given()
+    limit_us = hand.account.restart_limit_us + hand.account.resume_window_us
+    hand.put("server", r.OrderArmed(SESSION, 1), hand.t_us + 200 * S)
+    hand.put("server", r.SessionExpired(SESSION, 1), hand.t_us + limit_us + 29 * S)
+    assert "I9" not in hand.healed().winds_down(over=False).failing()
+
+
 def test_time_in_which_the_server_is_down_is_added_to_the_deadline_of_i9() -> None:
     hand = Hand().opening().asked().confirmed().given().armed()
     limit_us = hand.account.restart_limit_us + hand.account.resume_window_us

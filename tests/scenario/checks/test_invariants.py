@@ -276,6 +276,13 @@ def window_closed_by_windows_taken_for_leaving() -> Hand:
     return hand.server(r.SessionEnded(SESSION, "customer", "closed")).healed().winds_down(over=False)
 
 
+def click_of_an_earlier_question() -> Hand:
+    hand = Hand(Account(ask_before_restart=True)).opening().asked(1).confirmed(1).consent(1, ask=1).given(1)
+    hand.server(r.RestartUndone(SESSION, 1, "blocked")).asked(2).confirmed(2)
+    hand.server(r.CustomerAsked(SESSION, 2, "restart", 2), r.CustomerAnswered(SESSION, 2, "restart", 2, "yes", True))
+    return hand.server(r.RestartRefused(SESSION, 2, "blocked")).ends()
+
+
 def click_of_an_earlier_session() -> Hand:
     hand = Hand().opening().leaves().server(r.SessionEnded(SESSION, "customer", "closed"))
     hand.session = "session-1.2"
@@ -359,6 +366,7 @@ BAD: list[tuple[str, str, Callable[[], Hand]]] = [
     ("I12", "shown out of order", shown_twice),
     ("I13", "restart nobody ordered", no_order_at_all),
     ("I13", "customer's decision nobody took", click_of_an_earlier_session),
+    ("I13", "answer to an earlier question", click_of_an_earlier_question),
     ("I13", "resumed without a new boot", resumed_without_any_witnessed_boot),
     ("I13", "answer nobody gave", human_answer_without_a_click),
     ("I13", "answer without a question", answer_to_no_question),
@@ -382,3 +390,8 @@ def test_a_violation_is_found_and_named(name: str, cause: str, make: Callable[[]
 
 def test_every_invariant_has_a_violation_here() -> None:
     assert {name for name, _, _ in BAD} == {f"I{n}" for n in range(1, 14)}
+
+
+def test_safe_mode_at_the_probe_is_not_judged_while_a_session_is_open() -> None:
+    failing = Hand(mode="service").opening().healed().winds_down(over=False, safe=True).failing()
+    assert failing["I6"] == "unknown: session not over"
