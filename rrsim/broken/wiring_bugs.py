@@ -217,6 +217,14 @@ class _ClicksUnseen(World):
             super().note(source, event, customer)
 
 
+class _PendingWorkUnseen(World):
+    """The harness does not look whether installer work is still pending."""
+
+    def note(self, source: str, event: Any, customer: int) -> None:
+        if not isinstance(event, seen.PendingWork):
+            super().note(source, event, customer)
+
+
 class _DeadAgentGoesOn(World):
     """Killed between two effects, the agent's process carries out the rest of them."""
 
@@ -344,6 +352,12 @@ BUGS: Final = (
         "What the customer presses is not in the history, so that nobody can prove a consent.",
         ("I13", "I4", "CO-01"),
         _world(_ClicksUnseen),
+    ),
+    _bug(
+        "pending work not noticed by the harness",
+        "Whether an installation still waits for a restart is not in the history: half done counts as done.",
+        ("R14",),
+        _world(_PendingWorkUnseen),
     ),
     _bug(
         "dead agent goes on",

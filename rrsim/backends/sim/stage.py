@@ -372,7 +372,8 @@ class Stage:
         if not self.server_up:
             self._server_returns(None, None)
         for rep in self.reps:
-            self.kernel.soon(self.rep_hears, rep, actions.RepConsoleReturns())
+            if not self.reps_up.get(rep):
+                self.kernel.soon(self.rep_hears, rep, actions.RepConsoleReturns())
         for side in self.sides:
             self.kernel.soon(self.net_hears, side, seen.Healed())
             for action in UNDO_PC:
@@ -386,8 +387,13 @@ class Stage:
 
     def _goes_online(self, side: Side) -> None:
         """Healing gives the customer's PC its way to the server, whatever that takes."""
-        for what in (parts.DialNow(), parts.PortalLogin(), parts.VpnStart()):
-            self.kernel.soon(self.net_hears, side, what)
+        setup = self.compiled.scenario.given.pc
+        if setup.network == "dial-up":
+            self.kernel.soon(self.net_hears, side, parts.DialNow())
+        if setup.captive_portal:
+            self.kernel.soon(self.net_hears, side, parts.PortalLogin())
+        if setup.network == "vpn":
+            self.kernel.soon(self.net_hears, side, parts.VpnStart())
 
     def _heals_pc(self, side: Side, action: Any) -> None:
         try:
