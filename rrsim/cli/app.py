@@ -59,6 +59,7 @@ def run_command(
     known_issues: KnownIssues = "",
     bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes that share the runs; 0: as many as help.")] = 0,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
 ) -> None:
     """Run scenarios and judge them."""
@@ -68,7 +69,7 @@ def run_command(
         paths=tuple(paths or ()), backend=backend, seed=run.parse_seed(seed), repeat=repeat, profile=profile,
         time_scale=time_scale, keyword=keyword, covers=covers, format=_format(format_), junit=junit, html=html,
         html_details=html_details, known_issues=known_issues, bundle_dir=bundle_dir, fail_fast=fail_fast,
-        verbose=verbose,
+        jobs=jobs, verbose=verbose,
     )
     raise typer.Exit(run.run(options))
 

@@ -1,4 +1,4 @@
-"""Run cases one after the other, with progress on stderr and partial results when the user stops it."""
+"""Run cases, in one process or several, with progress on stderr and partial results when the user stops it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from rrsim.cli import clock
 from rrsim.cli.backends import Runner, run_safely
 from rrsim.cli.errors import say
+from rrsim.cli.workers import Worker, slices
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
 
@@ -78,6 +79,7 @@ def execute(
     fail_fast: bool = False,
     keep_history: Callable[[RunResult], bool] = lambda _: True,
     each: Callable[[RunResult], None] | None = None,
+    jobs: int = 1,
 ) -> Executed:
     """Run them. Ctrl-C keeps what is done.
 
@@ -85,27 +87,60 @@ def execute(
         runs: cases with their seeds.
         runner: runs one.
         backend: its name, for results of runs in which the harness itself failed.
-        fail_fast: stop after the first run that did not pass.
+        fail_fast: stop after the first run that did not pass; then one process does all.
         keep_history: whether a result's history is still needed; others are let go so that memory stays flat.
-        each: called with every result as it comes.
+        each: called with every result, in the order of the runs.
+        jobs: how many processes share the runs.
     """
     began = clock.elapsed_s()
     executed = Executed([])
     progress = Progress(len(runs))
+    mine, *others = slices(runs, 1 if fail_fast else jobs)
+    do = _one(runner, backend, keep_history)
+    workers = [Worker(part, backend, do) for part in others]
     try:
-        for scenario, seed in runs:
-            result = run_safely(runner, scenario, seed, backend)
-            if each is not None:
-                each(result)
-            if result.history is not None and not keep_history(result):
-                result = msgspec.structs.replace(result, history=None)
-            executed.results.append(result)
+        for scenario, seed in mine:
+            _take(executed, do(scenario, seed), keep_history=None, each=each)
             progress.done(len(executed.results))
-            if fail_fast and result.outcome in ("failed", "error", "unknown"):
+            if fail_fast and executed.results[-1].outcome in ("failed", "error", "unknown"):
                 break
     except KeyboardInterrupt:
         executed.interrupted = True
-    finally:
-        progress.close()
+    for worker in workers:
+        try:
+            for result in worker.results(executed.interrupted):
+                _take(executed, result, keep_history, each)
+                progress.done(len(executed.results))
+        except KeyboardInterrupt:
+            executed.interrupted = True
+    progress.close()
     executed.elapsed_s = clock.elapsed_s() - began
     return executed
+
+
+def _one(
+    runner: Runner, backend: str, keep_history: Callable[[RunResult], bool]
+) -> Callable[[Scenario, int], RunResult]:
+    """Return what runs one case and lets its history go unless it is still needed."""
+
+    def do(scenario: Scenario, seed: int) -> RunResult:
+        result = run_safely(runner, scenario, seed, backend)
+        if result.history is not None and not keep_history(result):
+            return msgspec.structs.replace(result, history=None)
+        return result
+
+    return do
+
+
+def _take(
+    executed: Executed,
+    result: RunResult,
+    keep_history: Callable[[RunResult], bool] | None,
+    each: Callable[[RunResult], None] | None,
+) -> None:
+    """Add a result; one from a worker is asked again whether its history is needed, now that the order is known."""
+    if keep_history is not None and result.history is not None and not keep_history(result):
+        result = msgspec.structs.replace(result, history=None)
+    if each is not None:
+        each(result)
+    executed.results.append(result)

@@ -14,6 +14,7 @@ from rrsim.cli import backends, choose, clock
 from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.execute import Executed, execute, plan
 from rrsim.cli.exit_codes import HARNESS, exit_code, worst
+from rrsim.cli.workers import how_many
 from rrsim.report import json_out, terminal
 from rrsim.report.phrases import plural
 from rrsim.scenario.result import RunResult
@@ -38,6 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     bundle_dir: str = "out/failures"
     fail_fast: bool = False
     verbose: bool = False
+    jobs: int = 0
+    """How many processes; 0: as many as help."""
 
     def shown(self) -> list[str]:
         """Return the options that differ from the ordinary, for the heading."""
@@ -75,7 +78,7 @@ def run(options: Options) -> int:
     runs = list(plan(chosen, options.seed, options.repeat))
     keeper = _Keeper(options)
     executed = execute(runs, runner, backend=options.backend, fail_fast=options.fail_fast, keep_history=keeper,
-                       each=_line_printer(options))
+                       each=_line_printer(options), jobs=how_many(len(runs), options.jobs))
     whole = len(chosen) == len(scenarios) and len(executed.results) == len(runs)
     results, stale = mark_known(executed.results, issues, whole)
     code = exit_code(
