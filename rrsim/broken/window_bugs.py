@@ -21,15 +21,20 @@ from rrsim.server._state import Durable, SessionState
 from rrsim.server._turn import WINDOW, Turn
 from rrsim.server.vocabulary import Claimed
 
+MINUTE_US: Final = 60_000_000
 SECOND_US: Final = 1_000_000
 
 # --- the resume window ------------------------------------------------------------------------------------------
 
 
-def _window_longer_by(us: int) -> Callable[[], Parts]:
+def _window_of(length_us: Callable[[int], int]) -> Callable[[], Parts]:
+    """Return parts whose window lasts ``length_us(right length)`` microseconds."""
+
     def change(_: Any, __: Any, effects: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(
-            msgspec.structs.replace(e, after_us=e.after_us + us) if isinstance(e, SetTimer) and e.name == WINDOW else e
+            msgspec.structs.replace(e, after_us=length_us(e.after_us))
+            if isinstance(e, SetTimer) and e.name == WINDOW
+            else e
             for e in effects
         )
 
@@ -184,13 +189,19 @@ BUGS: Final = (
         "window one second too long",
         "The resume window lasts 601 s: an agent that is back at 10:00.5 resumes.",
         ("R13", "rule 1", "I1", "EX-01"),
-        _window_longer_by(SECOND_US),
+        _window_of(lambda us: us + SECOND_US),
+    ),
+    server_bug(
+        "the account's own window ignored",
+        "Every account gets ten minutes, whatever its profile or settings say.",
+        ("rule 10", "R13", "EX-06"),
+        _window_of(lambda _: 10 * MINUTE_US),
     ),
     server_bug(
         "window one second too short",
         "The resume window lasts 599 s: an agent that is back at 9:59.5 is turned away.",
         ("R13", "rule 1", "EX-01"),
-        _window_longer_by(-SECOND_US),
+        _window_of(lambda us: us - SECOND_US),
     ),
     server_bug(
         "window never opened on disconnect",

@@ -13,6 +13,9 @@ from rrsim.protocol.messages import AgentSettings
 
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
+CLAIM_US: Final = 30 * SECOND_US
+"""How long after the window an endpoint that was connected in time may take for its claim, where the window closes with
+the connection (rule 1)."""
 
 
 class Account(msgspec.Struct, frozen=True, gc=False, cache_hash=True, forbid_unknown_fields=True):

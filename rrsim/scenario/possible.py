@@ -79,12 +79,6 @@ def _given(given: Given) -> Iterator[Trouble]:
         )
     if not 1 <= given.customers <= MAX_CUSTOMERS:
         yield Trouble(("given", "customers"), f"expected 1 to {MAX_CUSTOMERS} customers, saw {given.customers}", "1")
-    if given.account.window_closes == "connected":
-        yield Trouble(
-            ("given", "account", "window closes"),
-            "expected 'resumed', saw 'connected': rrsim's session server closes the window in no other way",
-            "leave it out (docs/out-of-scope.md)",
-        )
     for field in _POSITIVE_SETTINGS:
         key = yaml_key(field)
         yield from _positive(("given", "account", key), getattr(given.account, field), f"a {key}")

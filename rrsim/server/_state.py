@@ -125,6 +125,10 @@ class SessionState(_Part, frozen=True):
     """The joined endpoint's connection."""
     heard: bool = False
     """Something was said since the endpoint was last let in; outlives the connection."""
+    greeted: int = NO_CONN
+    """A connection on which the customer's machine said hello inside the window and has made no claim yet."""
+    overtime: bool = False
+    """The window ran out after that hello: only its claim is still awaited (``window_closes: connected``)."""
     consoles: tuple[str, ...] = ()
     """Representatives whose consoles are connected, sorted: they watch the queue."""
 

@@ -34,6 +34,7 @@ import msgspec
 
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
+from rrsim.protocol.settings import CLAIM_US
 from rrsim.protocol.timers import TimerFired
 from rrsim.server import _agent, _claims, _rep, _restart, _sharing
 from rrsim.server._agent import OutOfTurn
@@ -55,6 +56,7 @@ from rrsim.server.vocabulary import (
     AgentSaid,
     Claimed,
     Effect,
+    Greeted,
     Input,
     Opened,
     Recovered,
@@ -118,6 +120,8 @@ def step(state: SessionState, event: Input) -> tuple[SessionState, tuple[Effect,
         raise NotOpened(f"expected Opened first, got {type(event).__name__}; open the session before anything else")
     turn = Turn(state)
     _take(turn, event)
+    if turn.state.greeted and not turn.d.restart.window:
+        turn.state = msgspec.structs.replace(turn.state, greeted=NO_CONN, overtime=False)
     _show(turn, state)
     return turn.state, tuple(turn.effects)
 
@@ -131,7 +135,11 @@ def _take(turn: Turn, event: Input) -> None:
         if event.conn in {NO_CONN, turn.state.conn}:
             raise NotAConnection(f"expected a new connection's number from 1, got {event.conn}; number each one")
         _claims.take(turn, event)
+        _heard_from(turn, event.conn)
+    elif isinstance(event, Greeted):
+        _greeted(turn, event)
     elif isinstance(event, AgentGone):
+        _heard_from(turn, event.conn)
         if event.conn == turn.state.conn and event.conn != NO_CONN:
             turn.lose_endpoint(event.reason)
     elif isinstance(event, RepSaid):
@@ -170,9 +178,27 @@ def _fired(turn: Turn, name: str) -> None:
         handler(turn)
 
 
+def _greeted(turn: Turn, event: Greeted) -> None:
+    """The customer's PC is connected again: where that closes the window, its claim may come a little later."""
+    d = turn.d
+    if d.account.window_closes == "connected" and d.restart.window and event.machine == d.endpoint.machine:
+        turn.state = msgspec.structs.replace(turn.state, greeted=event.conn)
+
+
+def _heard_from(turn: Turn, conn: int) -> None:
+    """The connection that said hello has made its claim, or is gone: nothing more is awaited of it."""
+    if conn == turn.state.greeted:
+        turn.state = msgspec.structs.replace(turn.state, greeted=NO_CONN)
+
+
 def _window_over(turn: Turn) -> None:
     d = turn.d
     running = d.restart.window
+    if running and turn.state.greeted and not turn.state.overtime:
+        # Once and for a bounded time: a hello proves nothing, so it must not keep a session open.
+        turn.state = msgspec.structs.replace(turn.state, overtime=True)
+        turn.set_timer(WINDOW, CLAIM_US)
+        return
     if not running and (d.endpoint.present or not d.endpoint.machine or d.offline):
         return
     number = d.restart.number if running else 0
@@ -257,7 +283,7 @@ def _recovered(turn: Turn) -> None:
     if turn.state.over:
         return
     reason = "the session server was restarted"
-    turn.state = msgspec.structs.replace(turn.state, conn=NO_CONN, heard=False, consoles=())
+    turn.state = SessionState(turn.d)
     if not turn.state.ordered:
         _close_open_restart(turn, reason)
     turn.void_sharing_ask()

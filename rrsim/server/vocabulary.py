@@ -51,6 +51,16 @@ class Claimed(_Word, frozen=True):
     fresh: str
 
 
+class Greeted(_Word, frozen=True):
+    """The customer's machine said hello on a new connection and has not made its claim yet.
+
+    Only where the account's window closes with the connection (rule 1); elsewhere it changes nothing.
+    """
+
+    conn: int
+    machine: str
+
+
 class AgentSaid(_Word, frozen=True):
     """A message on a connection that belongs to this session."""
 
@@ -90,7 +100,7 @@ class Recovered(_Word, frozen=True):
     """The server was restarted: this core was rebuilt from its journal and has no connection any more."""
 
 
-Input = Opened | Claimed | AgentSaid | AgentGone | RepHere | RepGone | RepSaid | Recovered | TimerFired
+Input = Opened | Greeted | Claimed | AgentSaid | AgentGone | RepHere | RepGone | RepSaid | Recovered | TimerFired
 
 # --- effects ----------------------------------------------------------------------------------------------------
 

@@ -256,11 +256,6 @@ def test_what_does_not_fit_the_format_is_named(text: str, where: str, hint: str)
         ),
         (steps("do: rep restarts, when: boot began, nth: 0"), "steps.1.nth: expected 1 or more", "first"),
         (steps("do: rep restarts, nth: 2"), "expected 'when' beside 'nth'", "when"),
-        (
-            steps("do: rep restarts", head="given: {account: {window closes: connected}}\n"),
-            "given.account.window closes: expected 'resumed', saw 'connected'",
-            "leave it out",
-        ),
         (steps("do: rep restarts, where: {a: b}"), "expected 'when' beside 'where'", "when"),
         (steps("do: rep restarts, called: order", "do: wait, after: ordr"), "steps.2.after", "'order'"),
         (steps("do: rep restarts", "do: wait, after: order"), "steps.2.after: expected the name", "step 1"),

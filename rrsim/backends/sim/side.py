@@ -18,7 +18,7 @@ CONN_NUMBERS = 64
 class Link:
     """One established connection between an endpoint and the session server."""
 
-    __slots__ = ("at_agent", "at_server", "conn", "desk", "server_number", "session", "side", "stranger")
+    __slots__ = ("at_agent", "at_server", "conn", "desk", "greeted", "server_number", "session", "side", "stranger")
 
     def __init__(self, side: Side, conn: int, desk: Any, stranger: Any = None) -> None:
         self.side = side
@@ -26,6 +26,8 @@ class Link:
         self.desk = desk
         self.stranger = stranger
         self.session: SessionSide | None = None
+        self.greeted: SessionSide | None = None
+        """The session that was told of this connection's hello, before any claim."""
         self.server_number = conn
         self.at_agent = True
         """The endpoint still believes in it."""

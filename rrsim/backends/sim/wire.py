@@ -218,12 +218,22 @@ class Wire:
             )
         elif desk.closed(link.desk):
             self._hang_up(link)
+        elif self.compiled.account.window_closes == "connected" and link.greeted is None:
+            self._tell_of_hello(link)
+
+    def _tell_of_hello(self, link: Link) -> None:
+        """The window may close with the connection: the machine's open session hears of the hello (rule 1)."""
+        for session in self.sessions.values():
+            if not session.over and session.node.state.durable.endpoint.machine == link.desk.machine:
+                link.greeted = session
+                self.server_hears(session, vocabulary.Greeted(link.server_number, link.desk.machine))
+                return
 
     def _server_loses(self, link: Link, reason: str) -> None:
         if not link.at_server:
             return
         link.at_server = False
-        session = link.session
+        session = link.session or link.greeted
         if session is not None:
             session.links.pop(link.server_number, None)
             if self.server_up:

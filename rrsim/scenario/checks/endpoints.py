@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 from rrsim.machine import observations as seen
 from rrsim.protocol import records as r
+from rrsim.protocol.settings import CLAIM_US
 from rrsim.scenario.checks.base import Check, Context, Hears, clock
 
 _WORD: Final = {r.EndpointJoined: "joined", r.EndpointResumed: "resumed", r.EndpointReconnected: "reconnected to"}
@@ -52,8 +53,8 @@ class NothingAfterTheEnd(Check):
             return
         account = track.account
         late = isinstance(record, r.EndpointResumed) and record.late
-        if account.expiry_final and not late and account.window_closes == "resumed":
-            limit = opened + account.resume_window_us
+        if account.expiry_final and not late:
+            limit = opened + account.resume_window_us + (CLAIM_US if account.window_closes == "connected" else 0)
             if t_us >= limit + self.context.slack_us:
                 self.fail(
                     at,

@@ -88,7 +88,7 @@ def window_closes_when_connected() -> Hand:
     hand = Hand(Account(window_closes="connected")).opening().asked().confirmed().given().armed().intended()
     opened_us = hand.t_us + 2 * S
     hand.goes_down().boots_up().logs_on()
-    return hand.resumed(at_us=opened_us + WINDOW_US).ends()
+    return hand.resumed(at_us=opened_us + WINDOW_US + 29 * S).ends()
 
 
 def typed_after_the_end() -> Hand:
