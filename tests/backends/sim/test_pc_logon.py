@@ -215,3 +215,17 @@ def test_rep_types_the_password_in_service_mode_only() -> None:
     assert pc.state.session.user == "customer"
     with pytest.raises(NotPossible, match="service mode"):
         armed().give(do.RepTypesPassword())
+
+
+def test_the_dial_prompt_is_gone_once_it_was_used() -> None:
+    """R12: after a logon Windows asks for the connection; dialling answers it."""
+    pc = armed(network="dial-up").at_desktop()
+    assert seen.WindowShown("dial prompt") in pc.seen(seen.WindowShown)
+    pc.give(parts.Press("customer", "dial prompt", "dial"))
+    assert pc.seen(seen.WindowGone)[-1] == seen.WindowGone("dial prompt", "customer")
+
+
+def test_not_every_system_asks_for_the_connection() -> None:
+    """R12: depending on the system."""
+    pc = armed(network="dial-up", prompts_to_dial=False).at_desktop()
+    assert seen.WindowShown("dial prompt") not in pc.seen(seen.WindowShown)

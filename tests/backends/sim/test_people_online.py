@@ -13,6 +13,7 @@ from rrsim.scenario.words import Duration
 from tests.backends.sim.people_driver import AT_DESKTOP, DOWN, LINK, WELCOME, Person, a_customer, shown
 
 DIAL = parts.ToNet(parts.DialNow())
+IN_THE_PROMPT = parts.ToPc(parts.Press("customer", "dial prompt", "dial"))
 
 
 def said(word: str) -> seen.DialProgress:
@@ -69,7 +70,7 @@ def test_who_never_dials_does_so_only_by_an_action() -> None:
     who = at_dial_up_desktop(dials="never")
     who.tell(shown("dial prompt"))
     assert who.timers == {}
-    assert who.tell(act.CustomerDials()) == [DIAL]
+    assert who.tell(act.CustomerDials()) == [IN_THE_PROMPT, DIAL]
 
 
 def test_an_action_to_dial_waits_for_the_desktop_and_replaces_the_habit() -> None:
@@ -97,7 +98,7 @@ def test_a_dial_prompt_makes_the_customer_dial() -> None:
     who.tell(said("dropped"), seen.LinkChanged(False, "dial-up"))
     assert who.timers == {}
     who.tell(shown("dial prompt"))
-    assert who.fire("dial") == [DIAL]
+    assert who.fire("dial") == [IN_THE_PROMPT, DIAL]
 
 
 def test_after_sleep_the_customer_dials_again() -> None:

@@ -33,6 +33,7 @@ BUTTONS: Final[dict[Window, tuple[str, ...]]] = {
     "windows restart dialog": ("restart", "later"),
     "installer restart dialog": ("restart", "later"),
     "block screen": ("cancel", "restart anyway"),
+    "dial prompt": ("dial",),
 }
 """Which buttons a window has. Windows that are not listed take no press."""
 

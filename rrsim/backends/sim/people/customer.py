@@ -335,6 +335,13 @@ def _want_to_dial(state: CustomerState, draw: str, us: int, effects: Effects) ->
     return _replace(state, call="about to")
 
 
+def _dial(state: CustomerState, effects: Effects) -> None:
+    """Dial by hand: in the window in which Windows asks for it, if that is there (R12)."""
+    if "dial prompt" in state.windows:
+        effects.append(ToPc(Press("customer", "dial prompt", "dial")))
+    effects.append(ToNet(DialNow()))
+
+
 def _dial_progress(state: CustomerState, phase: str, effects: Effects) -> CustomerState:
     if phase == "connected":
         return _replace(state, call="up", redials_left=state.habits.redials)
@@ -359,7 +366,7 @@ def _timer(state: CustomerState, name: str, effects: Effects) -> CustomerState:
         case "dial" if state.call == "about to":
             if not at_desktop(state):
                 return _replace(state, call="no")
-            effects.append(ToNet(DialNow()))
+            _dial(state, effects)
             return _replace(state, call="calling")
     window = name.removeprefix("react ")
     if not name.startswith("react ") or window not in state.windows:
@@ -446,7 +453,8 @@ def _fulfil(state: CustomerState, wish: Wish, effects: Effects) -> CustomerState
             effects.append(ToNet(LineDown()))
             return _replace(state, call="no")
         case act.CustomerDials():
-            effects += (Forget("dial"), ToNet(DialNow()))
+            effects.append(Forget("dial"))
+            _dial(state, effects)
             return _replace(state, call="calling" if state.call != "up" else "up")
         case act.CustomerLogsInToPortal():
             effects += (Forget("portal"), ToNet(PortalLogin()))
