@@ -284,10 +284,15 @@ class Stage:
             self.direct(director.CouldNot(what[0], str(problem)))
 
     def pc_does(self, side: Side, what: Any) -> None:
-        """A person acts on the PC; what is not possible is said in the history, and nothing else happens."""
+        """A person acts on the PC; what is not possible is said in the history, and nothing else happens.
+
+        Somebody who types a password while the PC is going down just sees it go down, and types it again later.
+        """
         try:
             self.pc_hears(side, what)
         except NotPossible as problem:
+            if isinstance(what, parts.SignIn) and side.phase not in self.STABLE:
+                return
             self.note("director", seen.StepImpossible(type(what).__name__, str(problem)), side.number)
 
     def side_of_rep(self, rep: str) -> Side:
