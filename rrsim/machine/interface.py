@@ -83,6 +83,16 @@ class Machine(Protocol):
     def stage(self) -> Stage | None:
         """The last readiness stage reached since the last restart; nothing before the new boot is proved."""
 
+    def wait_for(self, stage: Stage, limit_us: int) -> None:
+        """Let time pass until a readiness stage is reached.
+
+        Raises:
+            StageNotReached: it was not reached in time; the message says what was seen last.
+        """
+
+    def wait(self, us: int) -> None:
+        """Let so much time pass."""
+
     def boot_identity(self) -> BootIdentity:
         """Read every witness of the running boot; one that cannot be read is ``None``."""
 
