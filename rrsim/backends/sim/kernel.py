@@ -68,6 +68,27 @@ class Kernel:
         """Make a timer do nothing; harmless if it has run."""
         entry[2] = None
 
+    def restart(self, timers: dict[Any, Timer], name: Any, due_us: int, work: Work, a: Any, b: Any) -> None:
+        """Start the timer ``name`` of a table of timers; one of the same name that still runs is cancelled."""
+        old = timers.get(name)
+        if old is not None:
+            old[2] = None
+        timers[name] = self.timer(due_us, work, a, b)
+
+    @staticmethod
+    def stop(timers: dict[Any, Timer], name: Any) -> None:
+        """Cancel the timer ``name`` of a table; harmless if there is none."""
+        old = timers.pop(name, None)
+        if old is not None:
+            old[2] = None
+
+    @staticmethod
+    def stop_all(timers: dict[Any, Timer]) -> None:
+        """Cancel every timer of a table."""
+        for entry in timers.values():
+            entry[2] = None
+        timers.clear()
+
     def run(self, max_events: int = MAX_EVENTS) -> None:
         """Run until stopped or until nothing is due.
 

@@ -79,8 +79,6 @@ class Stage:
     reps_up: dict[str, bool]
 
     note: Any
-    saw: Any
-    agent_hears: Any
     pc_hears: Any
     net_hears: Any
     person_hears: Any
@@ -97,7 +95,6 @@ class Stage:
         self.director_timers: dict[str, Timer] = {}
         self.began = False
         self.decided = True
-        self.quiet = False
         self.finish_probe = 0
         for rep in ("rep-1", "rep-2"):
             self.reps[rep] = self.compiled.rep_nodes[rep]
@@ -224,11 +221,10 @@ class Stage:
         self.director, commands = node.arcs.get(event) or self.compiled.director.learn(node, event)
         for command in commands:
             if isinstance(command, director.Wake):
-                self._unwake(command.token)
                 due = self.kernel.now_us + command.after_us
-                self.director_timers[command.token] = self.kernel.timer(due, self._woke, command.token, None)
+                self.kernel.restart(self.director_timers, command.token, due, self._woke, command.token, None)
             elif isinstance(command, director.Unwake):
-                self._unwake(command.token)
+                self.kernel.stop(self.director_timers, command.token)
             elif isinstance(command, director.Do):
                 self.note("director", command.action, 0)
                 self.perform(command.step, command.action)
@@ -243,11 +239,6 @@ class Stage:
                 self._probe()
             else:
                 self._finish(command.quiet)
-
-    def _unwake(self, token: str) -> None:
-        old = self.director_timers.pop(token, None)
-        if old is not None:
-            old[2] = None
 
     def _woke(self, token: str, _: None) -> None:
         self.director_timers.pop(token, None)
@@ -310,9 +301,7 @@ class Stage:
         self.server_up = False
         self.note("server", seen.ServerDown(), 0)
         for session in self.sessions.values():
-            for entry in session.timers.values():
-                entry[2] = None
-            session.timers.clear()
+            self.kernel.stop_all(session.timers)
             for link in session.links.values():
                 link.at_server = False
             session.links.clear()
@@ -330,9 +319,7 @@ class Stage:
         for session in self.sessions.values():
             state = self.compiled.server_rebuild(session.records)
             session.node = self.compiled.memos.server.node(state)
-            due, session.durable = session.durable, {}
-            for name, due_us in due.items():
-                session.durable[name] = due_us
+            for name, due_us in session.durable.items():
                 session.timers[name] = self.kernel.timer(
                     max(due_us, self.kernel.now_us), self._server_timer, session, name
                 )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rrsim.backends.sim.draws import Draws
     from rrsim.backends.sim.kernel import Kernel
     from rrsim.backends.sim.memo import Node
-    from rrsim.scenario.tracker import Tracker
 
 JITTERS: Final = 8
 """The share of random spread in a retry comes in eighths, so that the agent's inputs stay few."""
@@ -32,7 +31,6 @@ class Wire:
 
     kernel: Kernel
     draws: Draws
-    tracker: Tracker
     sessions: dict[str, SessionSide]
     reps: dict[str, Node]
     rep_timers: dict[tuple[str, str], Any]
@@ -41,16 +39,13 @@ class Wire:
     server_up: bool
     memos: Any
     compiled: Any
-    entries: list[Any]
 
     # provided by the other halves of the world
     note: Any
     agent_hears: Any
     net_hears: Any
-    pc_hears: Any
     record_written: Any
     pc_does: Any
-    saw: Any
 
     # --- the agent's end ----------------------------------------------------------------------------------------
 
@@ -264,12 +259,9 @@ class Wire:
     def server_hears(self, session: SessionSide, event: Any) -> None:
         """Deliver an input to a session's core and carry out what follows."""
         node = session.node
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.server.learn(node, event)
-        session.node = arc[0]
+        session.node, effects = node.arcs.get(event) or self.memos.server.learn(node, event)
         kernel = self.kernel
-        for effect in arc[1]:
+        for effect in effects:
             kind = type(effect)
             if kind is vocabulary.Write:
                 record = effect.record
@@ -281,17 +273,12 @@ class Wire:
                 if link is not None:
                     self._send_down(link, effect.message)
             elif kind is SetTimer:
-                old = session.timers.get(effect.name)
-                if old is not None:
-                    old[2] = None
                 due = kernel.now_us + effect.after_us
-                session.timers[effect.name] = kernel.timer(due, self._server_timer, session, effect.name)
+                kernel.restart(session.timers, effect.name, due, self._server_timer, session, effect.name)
                 if effect.durable:
                     session.durable[effect.name] = due
             elif kind is CancelTimer:
-                old = session.timers.pop(effect.name, None)
-                if old is not None:
-                    old[2] = None
+                kernel.stop(session.timers, effect.name)
                 session.durable.pop(effect.name, None)
             elif kind is vocabulary.ToRep:
                 due = self._console_due(effect.rep, "down")
@@ -345,28 +332,19 @@ class Wire:
     def rep_hears(self, rep: str, event: Any) -> None:
         """Deliver an input to a representative and carry out what follows."""
         node = self.reps[rep]
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.rep.learn(node, event)
-        self.reps[rep] = arc[0]
+        self.reps[rep], effects = node.arcs.get(event) or self.memos.rep.learn(node, event)
         kernel = self.kernel
-        for effect in arc[1]:
+        for effect in effects:
             kind = type(effect)
             if kind is parts.Say:
                 due = self._console_due(rep, "up")
                 kernel.at(due, self._rep_says, rep, (effect.session, effect.message))
             elif kind is parts.After:
-                old = self.rep_timers.get((rep, effect.name))
-                if old is not None:
-                    old[2] = None
-                us = effect.us if effect.us >= 0 else self.draws.draw(effect.draw)
-                self.rep_timers[rep, effect.name] = kernel.timer(
-                    kernel.now_us + us, self.rep_hears, rep, TimerFired(effect.name)
-                )
+                due = kernel.now_us + (effect.us if effect.us >= 0 else self.draws.draw(effect.draw))
+                fires = TimerFired(effect.name)
+                kernel.restart(self.rep_timers, (rep, effect.name), due, self.rep_hears, rep, fires)
             elif kind is parts.Forget:
-                old = self.rep_timers.pop((rep, effect.name), None)
-                if old is not None:
-                    old[2] = None
+                kernel.stop(self.rep_timers, (rep, effect.name))
             elif kind is parts.Saw:
                 self.note("rep", effect.what, 0)
             elif kind is parts.ConsoleUp:

@@ -90,29 +90,17 @@ class World(Wire, Stage):
     def _after(
         self, side: Side, effect: parts.After, timers: dict[str, Any], deliver: Callable[[Any, Any], None]
     ) -> None:
-        old = timers.get(effect.name)
-        if old is not None:
-            old[2] = None
         kernel = self.kernel
-        us = effect.us if effect.us >= 0 else side.draws.draw(effect.draw)
-        timers[effect.name] = kernel.timer(kernel.now_us + us, deliver, side, fired(effect.name))
-
-    @staticmethod
-    def _forget(effect: parts.Forget, timers: dict[str, Any]) -> None:
-        old = timers.pop(effect.name, None)
-        if old is not None:
-            old[2] = None
+        due_us = kernel.now_us + (effect.us if effect.us >= 0 else side.draws.draw(effect.draw))
+        kernel.restart(timers, effect.name, due_us, deliver, side, fired(effect.name))
 
     # --- the PC -------------------------------------------------------------------------------------------------
 
     def pc_hears(self, side: Side, event: Any) -> None:
         """Deliver an input to the PC and carry out what follows."""
         node = side.pc
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.pc.learn(node, event)
-        side.pc = arc[0]
-        for effect in arc[1]:
+        side.pc, effects = node.arcs.get(event) or self.memos.pc.learn(node, event)
+        for effect in effects:
             kind = type(effect)
             if kind is parts.Saw:
                 self.saw(side, side.pc_source, effect.what)
@@ -121,7 +109,7 @@ class World(Wire, Stage):
             elif kind is parts.After:
                 self._after(side, effect, side.pc_timers, self.pc_hears)
             elif kind is parts.Forget:
-                self._forget(effect, side.pc_timers)
+                self.kernel.stop(side.pc_timers, effect.name)
             elif kind is parts.StartAgent:
                 self._start_agent(side, effect.started)
             else:
@@ -176,9 +164,7 @@ class World(Wire, Stage):
         side.alive = False
         side.generation += 1
         side.agent = None
-        for entry in side.agent_timers.values():
-            entry[2] = None
-        side.agent_timers.clear()
+        self.kernel.stop_all(side.agent_timers)
         if side.conn:
             self.leave_connection(side, polite=False)
 
@@ -217,14 +203,11 @@ class World(Wire, Stage):
         node = side.agent
         if node is None:
             return
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.agent.learn(node, event)
-        side.agent = arc[0]
+        side.agent, effects = node.arcs.get(event) or self.memos.agent.learn(node, event)
         if self.compiled.watches_agent:
-            self._agent_effects_watched(side, arc[1])
+            self._agent_effects_watched(side, effects)
             return
-        for effect in arc[1]:
+        for effect in effects:
             _AGENT_EFFECTS[type(effect)](self, side, effect)
 
     def _agent_effects_watched(self, side: Side, effects: tuple[Any, ...]) -> None:
@@ -252,20 +235,12 @@ class World(Wire, Stage):
 
     def agent_sets_timer(self, side: Side, effect: SetTimer) -> None:
         """Start a timer of the process, replacing one of the same name."""
-        timers = side.agent_timers
-        old = timers.get(effect.name)
-        if old is not None:
-            old[2] = None
-        kernel = self.kernel
-        timers[effect.name] = kernel.timer(
-            kernel.now_us + effect.after_us, self._agent_timer, side, fired(effect.name)
-        )
+        due_us = self.kernel.now_us + effect.after_us
+        self.kernel.restart(side.agent_timers, effect.name, due_us, self._agent_timer, side, fired(effect.name))
 
     def agent_cancels_timer(self, side: Side, effect: CancelTimer) -> None:
         """Forget a timer of the process."""
-        old = side.agent_timers.pop(effect.name, None)
-        if old is not None:
-            old[2] = None
+        self.kernel.stop(side.agent_timers, effect.name)
 
     def agent_connects(self, side: Side, _: host.Connect) -> None:
         """Try to open a new connection; one that is there is closed first."""
@@ -297,18 +272,15 @@ class World(Wire, Stage):
     def net_hears(self, side: Side, event: Any) -> None:
         """Deliver an input to the network and carry out what follows."""
         node = side.net
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.net.learn(node, event)
-        side.net = arc[0]
-        for effect in arc[1]:
+        side.net, effects = node.arcs.get(event) or self.memos.net.learn(node, event)
+        for effect in effects:
             kind = type(effect)
             if kind is parts.Saw:
                 self.saw(side, side.net_source, effect.what)
             elif kind is parts.After:
                 self._after(side, effect, side.net_timers, self.net_hears)
             elif kind is parts.Forget:
-                self._forget(effect, side.net_timers)
+                self.kernel.stop(side.net_timers, effect.name)
             elif kind is parts.TellAgent:
                 self.kernel.soon(self.agent_if_same, side, (side.generation, effect.what))
             else:
@@ -319,16 +291,13 @@ class World(Wire, Stage):
     def person_hears(self, side: Side, event: Any) -> None:
         """Deliver an input to the customer and carry out what follows."""
         node = side.person
-        arc = node.arcs.get(event)
-        if arc is None:
-            arc = self.memos.person.learn(node, event)
-        side.person = arc[0]
-        for effect in arc[1]:
+        side.person, effects = node.arcs.get(event) or self.memos.person.learn(node, event)
+        for effect in effects:
             kind = type(effect)
             if kind is parts.After:
                 self._after(side, effect, side.person_timers, self.person_hears)
             elif kind is parts.Forget:
-                self._forget(effect, side.person_timers)
+                self.kernel.stop(side.person_timers, effect.name)
             elif kind is parts.Saw:
                 self.saw(side, side.customer_source, effect.what)
             elif kind is parts.ToPc:
