@@ -22,7 +22,9 @@ NOT_OURS = {
 }
 """Folders that tools make and git ignores."""
 
-ROOMS = ("agent", "backends", "broken", "cli", "explore", "machine", "protocol", "report", "scenario", "server")
+ROOMS = (
+    "agent", "backends", "broken", "cli", "explore", "machine", "people", "protocol", "report", "scenario", "server",
+)
 """The folders of ``rrsim/``: the rooms of docs/design.md."""
 
 IMPURE = frozenset({
@@ -31,7 +33,10 @@ IMPURE = frozenset({
 })
 """Modules that know the time, the machine, or chance."""
 
-PURE = ("protocol", "machine", "agent/core", "agent/host", "agent/_", "server", "scenario", "backends/sim")
+PURE = (
+    "protocol", "machine", "people", "agent/core", "agent/host", "agent/_", "server/core", "server/desk",
+    "server/transcript", "server/vocabulary", "server/_", "scenario", "backends/sim",
+)
 """Rooms, or modules, that may import none of :data:`IMPURE`."""
 
 SHELLS = frozenset({
@@ -39,7 +44,10 @@ SHELLS = frozenset({
 })
 """Modules inside pure rooms that read or write files: the thin shells."""
 
-DOORS = {"agent": {"core", "host"}, "server": {"core", "desk", "transcript", "vocabulary"}}
+DOORS = {
+    "agent": {"adapter", "core", "freezing", "host"},
+    "server": {"adapter", "core", "desk", "live", "transcript", "vocabulary"},
+}
 """What the rest of rrsim may import of these rooms; their other modules are their own affair."""
 
 FORBIDDEN_MARKS = ("TO" + "DO", "FIX" + "ME", "X" + "XX")

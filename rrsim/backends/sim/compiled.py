@@ -12,8 +12,8 @@ import msgspec
 from rrsim.agent import core as agent_core
 from rrsim.backends.sim import network, pc
 from rrsim.backends.sim.memo import Memo, Node, StepFunction
-from rrsim.backends.sim.people import customer, rep
 from rrsim.machine import observations as seen
+from rrsim.people import customer, rep
 from rrsim.protocol.records import AnyRecord
 from rrsim.protocol.settings import Account, profile
 from rrsim.scenario import director

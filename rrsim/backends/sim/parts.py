@@ -1,7 +1,8 @@
 """How the parts of the simulated world talk: the vocabulary between PC, network, people and the world that drives them.
 
 Every part is a pure step function ``step(state, input) -> (state, effects)`` over frozen, hashable state; the world
-(:mod:`rrsim.backends.sim.world`) owns time, randomness, routing and the history. Effects run in list order.
+(:mod:`rrsim.backends.sim.world`) owns time, randomness, routing and the history. What people do and hear is in
+:mod:`rrsim.people.vocabulary`, which this file hands on. Effects run in list order.
 A part's duration is a *named draw*: the part says :class:`After` with a name, the world turns it into microseconds.
 
 Who hears what:
@@ -24,39 +25,41 @@ import msgspec
 
 from rrsim.agent import host
 from rrsim.machine import observations as seen
-from rrsim.protocol.messages import ConsoleMessage, RepMessage
+from rrsim.people.vocabulary import (
+    CUSTOMER_HEARS,
+    After,
+    ConsoleHeard,
+    ConsoleUp,
+    CustomerEffect,
+    DialNow,
+    Forget,
+    LineDown,
+    NewRequest,
+    PortalLogin,
+    Press,
+    RepActs,
+    RepEffect,
+    RepInput,
+    Saw,
+    Say,
+    SignIn,
+    ToNet,
+    ToPc,
+    TypeChat,
+    TypeSecret,
+    VpnStart,
+)
 from rrsim.protocol.timers import TimerFired
-from rrsim.scenario.actions import AnyAction, SignInHow
 
-__all__ = ["After", "AgentEnded", "Forget", "HostAsked", "Saw", "TimerFired", "UiAsked"]
+__all__ = [
+    "CUSTOMER_HEARS", "After", "AgentEnded", "ConsoleHeard", "ConsoleUp", "CustomerEffect", "DialNow", "Forget",
+    "HostAsked", "LineDown", "NewRequest", "PortalLogin", "Press", "RepActs", "RepEffect", "RepInput", "Saw", "Say",
+    "SignIn", "TimerFired", "ToNet", "ToPc", "TypeChat", "TypeSecret", "UiAsked", "VpnStart",
+]  # fmt: skip
 
 
 class _Word(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
     """Base of everything in this file."""
-
-
-# --- effects any part may have ----------------------------------------------------------------------------------
-
-
-class After(_Word, frozen=True):
-    """Deliver ``TimerFired(name)`` to me after the duration that ``draw`` stands for (or exactly ``us`` if given).
-    Replaces a timer of the same name."""
-
-    name: str
-    draw: str
-    us: int = -1
-
-
-class Forget(_Word, frozen=True):
-    """Cancel my timer of this name; harmless if there is none."""
-
-    name: str
-
-
-class Saw(_Word, frozen=True):
-    """Put an observation into the history; the world offers it to the director, the network and the customer."""
-
-    what: seen.AnyObservation
 
 
 # --- PC: inputs from the agent's side ---------------------------------------------------------------------------
@@ -85,32 +88,6 @@ class AgentEnded(_Word, frozen=True):
 
 
 # --- PC: inputs from people -------------------------------------------------------------------------------------
-
-
-class Press(_Word, frozen=True):
-    """A person presses a button in a window on the customer's desktop. Pressing in a window that is not there is
-    reported by the world as impossible."""
-
-    who: Literal["customer", "representative"]
-    window: seen.Window
-    button: str
-    """``yes``, ``no``, ``restart``, ``later``, ``close``, ``cancel``, ``restart anyway``, ``ok``."""
-
-
-class SignIn(_Word, frozen=True):
-    """Somebody signs in at the welcome screen (or unlocks a locked desktop)."""
-
-    how: SignInHow
-
-
-class TypeSecret(_Word, frozen=True):
-    """Somebody types the BitLocker or BIOS secret."""
-
-
-class TypeChat(_Word, frozen=True):
-    """The customer types a line into the chat window."""
-
-    text: str
 
 
 class StartSupport(_Word, frozen=True):
@@ -175,22 +152,6 @@ class ServerHungUp(_Word, frozen=True):
     conn: int
 
 
-class DialNow(_Word, frozen=True):
-    """The customer dials."""
-
-
-class LineDown(_Word, frozen=True):
-    """The customer hangs up."""
-
-
-class PortalLogin(_Word, frozen=True):
-    """The customer logs in at the captive portal."""
-
-
-class VpnStart(_Word, frozen=True):
-    """The customer starts the tunnel."""
-
-
 class ServerWent(_Word, frozen=True):
     """The session server was killed, or is back."""
 
@@ -231,73 +192,12 @@ class Release(_Word, frozen=True):
     conn: int
 
 
-# --- people: effects --------------------------------------------------------------------------------------------
-
-
-class ToPc(_Word, frozen=True):
-    """A person acts on the PC."""
-
-    what: Press | SignIn | TypeSecret | TypeChat | AnyAction
-    session: str = ""
-    """Whose PC, when a representative acts: the session's; empty: the acting customer's own PC."""
-
-
-class ToNet(_Word, frozen=True):
-    """A person acts on the network."""
-
-    what: DialNow | LineDown | PortalLogin | VpnStart
-
-
-class Say(_Word, frozen=True):
-    """The representative uses the console."""
-
-    message: RepMessage
-    session: str = ""
-    """Which session is meant."""
-
-
-class NewRequest(_Word, frozen=True):
-    """The customer asks for support anew."""
-
-
-class ConsoleUp(_Word, frozen=True):
-    """The representative's console is connected, or no longer."""
-
-    up: bool
-
-
-# --- representative: inputs -------------------------------------------------------------------------------------
-
-
-class ConsoleHeard(_Word, frozen=True):
-    """A message from the session server reached the representative's console; it is about ``session``."""
-
-    session: str
-    message: ConsoleMessage
-
-
-class RepActs(_Word, frozen=True):
-    """A scenario's action for a representative, with the session the world has found for it."""
-
-    session: str
-    action: AnyAction
-
-
 PcEffect = After | Forget | Saw | StartAgent | KillAgent | TellAgent
 NetEffect = After | Forget | Saw | ConnUp | ConnRefused | ConnDown | Release | TellAgent
-CustomerEffect = After | Forget | Saw | ToPc | ToNet | NewRequest
-RepEffect = After | Forget | Saw | Say | ConsoleUp | ToPc
-RepInput = ConsoleHeard | RepActs | TimerFired | AnyAction
-"""A plain action means the session of its ``customer``: ``session-N`` (see :class:`RepActs`)."""
 
 NET_HEARS: Final = (seen.PhaseBegan, seen.LoggedOn, seen.WentDown, seen.BootBegan, seen.WokeUp)
 """PC observations that its network needs."""
 
-CUSTOMER_HEARS: Final = (
-    seen.WindowShown, seen.WindowGone, seen.PhaseBegan, seen.LoggedOn, seen.LogonFailed, seen.WentDown,
-    seen.RestartBlocked, seen.DialProgress, seen.LinkChanged,
-)
-"""Observations of PC and network that the customer notices."""
 
 Fate = Literal["deliver", "hold", "lose"]
 """What the network does with a message now: the network state's ``fate`` field."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rrsim.agent import host
-from rrsim.backends.sim import parts, pc
+from rrsim.backends.sim import parts, pc, stranger
 from rrsim.backends.sim.pc import NotPossible, inventory
-from rrsim.backends.sim.people import customer as people_customer
-from rrsim.backends.sim.people import rep as people_rep
-from rrsim.backends.sim.people import stranger
 from rrsim.backends.sim.side import Link, SessionSide, Side
 from rrsim.machine import observations as seen
+from rrsim.people import customer as people_customer
+from rrsim.people import rep as people_rep
 from rrsim.protocol import messages, records
 from rrsim.scenario import actions, director
 from rrsim.scenario.vocabulary import EVENT_NAMES

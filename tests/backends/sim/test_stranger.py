@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rrsim.agent import host
-from rrsim.backends.sim.people import stranger
+from rrsim.backends.sim import stranger
 from rrsim.protocol import messages as msg
 from rrsim.scenario import actions as act
 

@@ -20,7 +20,19 @@ from typing import Any, Final
 
 import msgspec
 
-from rrsim.backends.sim.parts import (
+from rrsim.machine import observations as seen
+from rrsim.people.mind import (
+    MAX_WISHES,
+    SECRET_WINDOWS,
+    WISHES,
+    CustomerState,
+    Wish,
+    at_desktop,
+    missing_for,
+    tag_of,
+    window_of,
+)
+from rrsim.people.vocabulary import (
     After,
     CustomerEffect,
     DialNow,
@@ -36,18 +48,6 @@ from rrsim.backends.sim.parts import (
     TypeSecret,
     VpnStart,
 )
-from rrsim.backends.sim.people.mind import (
-    MAX_WISHES,
-    SECRET_WINDOWS,
-    WISHES,
-    CustomerState,
-    Wish,
-    at_desktop,
-    missing_for,
-    tag_of,
-    window_of,
-)
-from rrsim.machine import observations as seen
 from rrsim.protocol.messages import AgentMode
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act

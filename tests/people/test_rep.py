@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrsim.backends.sim import parts
-from rrsim.backends.sim.people import rep
+from rrsim.people import rep
+from rrsim.people import vocabulary as parts
 from rrsim.protocol import messages as msg
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act
 from rrsim.scenario.model import RepHabits
 from rrsim.scenario.words import Duration
-from tests.backends.sim.people_driver import WELCOME, Person
+from tests.people.people_driver import WELCOME, Person
 
 
 def a_rep(**habits: Any) -> Person:

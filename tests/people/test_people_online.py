@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rrsim.backends.sim import parts
 from rrsim.machine import observations as seen
+from rrsim.people import vocabulary as parts
 from rrsim.scenario import actions as act
 from rrsim.scenario.words import Duration
-from tests.backends.sim.people_driver import AT_DESKTOP, DOWN, LINK, WELCOME, Person, a_customer, shown
+from tests.people.people_driver import AT_DESKTOP, DOWN, LINK, WELCOME, Person, a_customer, shown
 
 DIAL = parts.ToNet(parts.DialNow())
 IN_THE_PROMPT = parts.ToPc(parts.Press("customer", "dial prompt", "dial"))

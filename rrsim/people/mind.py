@@ -1,5 +1,5 @@
 """What a customer keeps in mind, and what can be read off it. The rules are in
-:mod:`rrsim.backends.sim.people.customer`."""
+:mod:`rrsim.people.customer`."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rrsim.backends.sim import parts
-from rrsim.backends.sim.parts import After, ConsoleHeard, ConsoleUp, Forget, RepActs, RepEffect, Say, ToPc
+from rrsim.people import vocabulary as parts
+from rrsim.people.vocabulary import After, ConsoleHeard, ConsoleUp, Forget, RepActs, RepEffect, Say, ToPc
 from rrsim.protocol import messages as msg
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrsim.backends.sim import parts, people
-from rrsim.backends.sim.people import customer, mind, rep
+from rrsim import people
 from rrsim.machine import observations as seen
+from rrsim.people import customer, mind, rep
+from rrsim.people import vocabulary as parts
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act
 from rrsim.scenario.model import CustomerHabits, PcSetup
 from rrsim.scenario.words import Duration
-from tests.backends.sim.people_driver import DOWN, ON, WELCOME, a_customer, gone, press, shown, sign_in
+from tests.people.people_driver import DOWN, ON, WELCOME, a_customer, gone, press, shown, sign_in
 
 # --- prompts ----------------------------------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rrsim.backends.sim import parts, people
-from rrsim.backends.sim.people import customer
+from rrsim import people
 from rrsim.machine import observations as seen
+from rrsim.people import customer
+from rrsim.people import vocabulary as parts
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario.model import CustomerHabits, PcSetup
 
