@@ -12,7 +12,9 @@ BIN := .venv/bin
 # A home directory that cannot be written to must not stop pip: keep its cache in the checkout then.
 PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
 	$(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKS := requirements/run.txt requirements/dev.txt
+LOCKS := requirements/run.txt requirements/live.txt requirements/dev.txt
+# The agent's builder and the harness's adapter for it run where rrsim runs; all else of the agent runs on Windows too.
+NOT_ON_WINDOWS := --exclude '^rrsim/agent/(freezing/|(adapter|build)\.py$$)'
 
 .PHONY: help run test lint unit scenarios broken bench clean
 
@@ -27,10 +29,11 @@ test: lint unit scenarios broken ## everything that must pass before a commit
 lint: .venv/dev.stamp ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict rrsim
+	$(BIN)/mypy --strict --platform win32 --cache-dir .mypy_cache/win32 $(NOT_ON_WINDOWS) rrsim/agent
 	$(BIN)/lint-imports
 
 unit: .venv/dev.stamp ## the tests of rrsim itself, repository rules included
-	$(BIN)/python -m pytest tests -n $(JOBS)
+	$(BIN)/python -m pytest tests -n $(JOBS) -m "not wine and not browser"
 
 scenarios: .venv/dev.stamp ## the scenarios as pytest sees them
 	$(BIN)/python -m pytest scenarios

@@ -7,6 +7,7 @@ with their inputs. Monotonic time and wall time are different things with differ
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -19,9 +20,12 @@ def monotonic_us() -> int:
 
 
 def boot_time_us() -> int:
-    """Return time since the host was booted, suspend included, in microseconds (what a kept deadline is measured in)."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return monotonic_us() if clock is None else time.clock_gettime_ns(clock) // 1000
+    """Return time since the host was booted, suspend included, in microseconds (what a kept deadline is measured
+    in)."""
+    now_ns = time.monotonic_ns()
+    if sys.platform == "linux":
+        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return now_ns // 1000
 
 
 def wall_time() -> datetime:

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from rrsim.cli.agent import agent_app
 from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.examples import epilog
 from rrsim.cli.exit_codes import HARNESS, USAGE
+from rrsim.cli.serve import serve_command
 
 app = typer.Typer(
     name="rrsim",
@@ -178,11 +180,19 @@ def broken_command(
 
 
 @app.command("bench", epilog=epilog("bench"))
-def bench_command(format_: Format = "text") -> None:
-    """Measure the simulator against its floors."""
+def bench_command(
+    format_: Format = "text",
+    live: Annotated[bool, typer.Option("--live", help="Measure the session server under load instead.")] = False,
+    agents: Annotated[int, typer.Option(min=1, help="With --live: how many agents are connected.")] = 5000,
+) -> None:
+    """Measure the simulator, or the session server, against its floors."""
     from rrsim.cli import measure
 
-    raise typer.Exit(measure.bench(_format(format_)))
+    raise typer.Exit(measure.bench(_format(format_), live_agents=agents if live else 0))
+
+
+app.command("serve", epilog=epilog("serve"))(serve_command)
+app.add_typer(agent_app)
 
 
 def _format(name: str) -> str:

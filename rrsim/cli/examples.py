@@ -19,7 +19,12 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "judge": ("rrsim judge out/failures/late-seed1/history.jsonl",),
     "new": ("rrsim new wifi-late", "rrsim new wifi-late --area network"),
     "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json"),
-    "bench": ("rrsim bench", "rrsim bench --format json"),
+    "bench": ("rrsim bench", "rrsim bench --format json", "rrsim bench --live", "rrsim bench --live --agents 1000"),
+    "serve": (
+        "rrsim serve",
+        "rrsim serve --agent-port 8443 --api-port 8080 --profile rescue",
+        "rrsim serve --agent-host 0.0.0.0 --name support.example.test",
+    ),
 }
 """Command name to its examples."""
 

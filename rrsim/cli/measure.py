@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from rrsim.cli import choose
@@ -62,19 +63,35 @@ def _judged(bugs: list[dict[str, Any]], format_: str, *, bad_input: bool, interr
     return exit_code(outcomes, bad_input=bad_input, interrupted=interrupted)
 
 
-def bench(format_: str) -> int:
-    """Measure. A figure beyond its floor gives exit code 1; each is printed as soon as it is known."""
-    from rrsim.cli.bench import measure
+def bench(format_: str, live_agents: int = 0) -> int:
+    """Measure. A figure beyond its floor gives exit code 1; each is printed as soon as it is known.
 
+    Args:
+        format_: ``text`` or ``json``.
+        live_agents: measure the session server with so many agents; 0: the simulator.
+
+    Raises:
+        CommandError: the load could not be put on the server.
+    """
     figures: list[dict[str, Any]] = []
     say("rrsim bench: this takes a while, figures come one by one")
-    for figure in measure():
+    for figure in _measured(live_agents):
         figures.append(_figure(figure))
         if format_ == "text":
             print(_line(figures[-1]), flush=True)
     if format_ == "json":
         print(json_out.dumps({"figures": figures}))
     return OK if all(f["ok"] for f in figures) else PRODUCT
+
+
+def _measured(live_agents: int) -> Iterator[Any]:
+    if live_agents:
+        from rrsim.cli import bench_live
+
+        return bench_live.measure(live_agents)
+    from rrsim.cli import bench as simulator
+
+    return simulator.measure()
 
 
 def _line(f: dict[str, Any]) -> str:

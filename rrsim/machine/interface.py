@@ -18,7 +18,12 @@ Capability = Literal[
     "restart", "power off", "reset", "power cut", "sleep", "fast startup", "safe mode", "log on", "log off",
     "other user", "automatic logon", "lock", "windows dialog", "installer dialog", "press", "dial", "pull the cable",
     "screenshot", "logs", "boot identity", "host reset reason", "inventory", "bitlocker", "bios password", "updates",
-    "exact trigger", "wall clock",
+    "exact trigger", "wall clock", "blocked shutdown", "full disk", "security tool", "missing privilege",
+    "scheduled restart", "other sessions", "standard user", "mac customer", "linux customer", "service removal",
+    "service faults", "process kill", "damaged record", "destroyed window", "file rights", "link faults", "dns",
+    "captive portal", "vpn", "wifi", "several customers", "server restart", "stranger", "temporary profile",
+    "boot options", "safe mode faults", "black screen", "identity faults", "fixed boot times", "installer faults",
+    "silent installer", "secret protection",
 ]
 """Everything a scenario may need of a machine."""
 

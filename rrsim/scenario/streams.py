@@ -1,4 +1,5 @@
-"""Named, seeded streams of numbers: every duration that a run leaves open is a pure function of (seed, side, name, count).
+"""Named, seeded streams of numbers: every duration that a run leaves open is a pure function of (seed, side, name,
+count).
 
 Value number *k* of the stream called ``name`` depends on nothing else: asking one stream more or less often never
 disturbs another one, so a plan can be edited and shrunk without changing the rest of the run. Streams start at their

@@ -25,6 +25,12 @@ def test_an_example_is_shown_and_can_be_typed(command: str, line: str, capsys: p
     assert line in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("line", ["rrsim agent build", "rrsim agent build --format json"])
+def test_an_example_of_a_group_is_shown_and_can_be_typed(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli_app.invoke([*shlex.split(line)[1:], "--help"]) == 0
+    assert line in capsys.readouterr().out
+
+
 def test_a_wrong_option_would_be_noticed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_app.invoke(["run", "--sead", "1", "--help"]) == 64
     assert "--sead" in capsys.readouterr().err

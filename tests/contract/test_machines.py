@@ -171,6 +171,11 @@ def test_a_missing_capability_is_named(machine: Machine) -> None:
 def test_what_the_simulated_machine_cannot_do_is_known() -> None:
     missing = all_capabilities() - SimMachine().capabilities
     assert missing == {
-        "automatic logon", "bitlocker", "bios password", "dial", "exact trigger", "fast startup", "lock", "safe mode",
-        "screenshot", "sleep", "updates", "wall clock",
+        "automatic logon", "bios password", "bitlocker", "black screen", "blocked shutdown", "boot options",
+        "captive portal", "damaged record", "destroyed window", "dial", "dns", "exact trigger", "fast startup",
+        "file rights", "fixed boot times", "full disk", "identity faults", "installer faults", "link faults",
+        "linux customer", "lock", "mac customer", "missing privilege", "other sessions", "process kill", "safe mode",
+        "safe mode faults", "scheduled restart", "screenshot", "secret protection", "security tool", "server restart",
+        "service faults", "service removal", "several customers", "silent installer", "sleep", "standard user",
+        "stranger", "temporary profile", "updates", "vpn", "wall clock", "wifi",
     }  # fmt: skip

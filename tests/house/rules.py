@@ -45,7 +45,7 @@ SHELLS = frozenset({
 """Modules inside pure rooms that read or write files: the thin shells."""
 
 DOORS = {
-    "agent": {"adapter", "core", "freezing", "host"},
+    "agent": {"adapter", "build", "core", "freezing", "host"},
     "server": {"adapter", "core", "desk", "live", "transcript", "vocabulary"},
 }
 """What the rest of rrsim may import of these rooms; their other modules are their own affair."""

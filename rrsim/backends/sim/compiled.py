@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final
 
-import msgspec
-
 from rrsim.agent import core as agent_core
 from rrsim.backends.sim import network, pc
 from rrsim.backends.sim.memo import Memo, Node, StepFunction
 from rrsim.machine import observations as seen
 from rrsim.people import customer, rep
 from rrsim.protocol.records import AnyRecord
-from rrsim.protocol.settings import Account, profile
+from rrsim.protocol.settings import Account
 from rrsim.scenario import director
-from rrsim.scenario.model import Given, Scenario
-from rrsim.scenario.words import Duration
+from rrsim.scenario.accounts import account_of
+from rrsim.scenario.model import Scenario
 from rrsim.server import core as server_core
 
 
@@ -91,16 +89,6 @@ class Compiled:
     rep_nodes: Mapping[str, Node]
     server_rebuild: Callable[[Iterable[AnyRecord]], Any]
     world: Callable[..., Any] | None
-
-
-def account_of(given: Given) -> Account:
-    """Return the account's settings: the named profile with the scenario's own changes."""
-    changes = {}
-    for field in given.account.__struct_fields__:
-        value = getattr(given.account, field)
-        if value is not None:
-            changes[field] = int(value) if isinstance(value, Duration) else value
-    return msgspec.structs.replace(profile(given.profile), **changes)
 
 
 def compile_scenario(scenario: Scenario, parts: Parts = REAL) -> Compiled:

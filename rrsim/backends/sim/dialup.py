@@ -19,28 +19,14 @@ import msgspec
 
 from rrsim.backends.sim.parts import After, Forget, Saw
 from rrsim.machine.observations import DialProgress
+from rrsim.scenario.linkdraws import DIAL_DRAWS
 
 Line = Literal["works", "busy", "dead"]
 CallPhase = Literal["idle", "dialling", "engaged", "no tone", "training", "ppp", "connected"]
 CallEffect = After | Forget | Saw
 
 TIMER: Final = "call"
-LINE_RATE_BPS: Final = 33_600
-"""Bits per second towards the server: the upstream rate of a V.90 modem (V.34)."""
-TYPICAL_MESSAGE_BYTES: Final = 300
-"""A protocol message with TLS and PPP framing, for the time it occupies the line."""
-LINE_US: Final = TYPICAL_MESSAGE_BYTES * 8 * 1_000_000 // LINE_RATE_BPS
-
-DRAWS: Final[dict[str, tuple[int, int]]] = {
-    # V.90 from off-hook to PPP takes 25-30 s (windows.md section 6); the three parts below add up to exactly that.
-    "dial call": (7_000_000, 8_500_000),
-    "dial training": (15_500_000, 17_500_000),
-    "dial ppp": (2_500_000, 4_000_000),
-    # Assumption: tone dialling plus some beats of the busy tone.
-    "dial busy": (6_000_000, 10_000_000),
-    # Assumption: a modem waits 2-5 s for the dial tone before it says NO DIALTONE.
-    "dial no tone": (2_000_000, 5_000_000),
-}
+DRAWS: Final = DIAL_DRAWS
 """Named draws of a call: name to lowest and highest microseconds."""
 
 

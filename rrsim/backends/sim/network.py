@@ -23,7 +23,7 @@ import msgspec
 
 from rrsim.agent.host import NetworkChanged
 from rrsim.backends.sim import connections, dialup, parts
-from rrsim.backends.sim.dialup import LINE_RATE_BPS, Line
+from rrsim.backends.sim.dialup import Line
 from rrsim.backends.sim.netstate import (
     DRAWS,
     NetState,
@@ -42,6 +42,7 @@ from rrsim.backends.sim.parts import After, Forget, NetEffect, Saw, TellAgent
 from rrsim.machine import observations as seen
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act
+from rrsim.scenario.linkdraws import LINE_RATE_BPS
 
 __all__ = [
     "DRAWS", "INPUTS", "LINE_RATE_BPS", "NetState", "NotForNetwork", "fate_of", "heal", "initial", "latency_draw",

@@ -13,6 +13,7 @@ from rrsim.people import customer as people_customer
 from rrsim.people import rep as people_rep
 from rrsim.protocol import messages, records
 from rrsim.scenario import actions, director
+from rrsim.scenario.kinds import CUSTOMER_ACTIONS, NET_ACTIONS, REP_ACTIONS
 from rrsim.scenario.vocabulary import EVENT_NAMES
 from rrsim.server import desk, vocabulary
 
@@ -34,25 +35,6 @@ DECIDE_NOTHING: Final = frozenset({
 KILLS_AT_ONCE: Final = (actions.AgentDies, actions.PowerCut, actions.PcCrashes)
 """Faults that end the agent's process between two of its effects."""
 
-REP_ACTIONS: Final = (
-    actions.RepTakes, actions.RepRestarts, actions.RepChats, actions.RepEnds, actions.RepTransfers,
-    actions.RepStartsSharing, actions.RepStopsSharing, actions.RepConsoleLost, actions.RepConsoleReturns,
-    actions.RepClicks, actions.RepTypesPassword,
-)  # fmt: skip
-CUSTOMER_ACTIONS: Final = (
-    actions.CustomerStartsSupport, actions.CustomerChats, actions.CustomerClosesChat, actions.CustomerClicks,
-    actions.CustomerAnswers, actions.CustomerRestartsFromStart, actions.CustomerShutsDown, actions.CustomerPowersOn,
-    actions.CustomerLogsOn, actions.CustomerLogsOff, actions.CustomerUnlocks, actions.CustomerDials,
-    actions.CustomerHangsUp, actions.CustomerCancelsReconnect, actions.CustomerAtBlockScreen,
-    actions.CustomerTypesSecret, actions.CustomerLogsInToPortal, actions.CustomerStartsVpn,
-    actions.CustomerQuitsAgent,
-)  # fmt: skip
-NET_ACTIONS: Final = (
-    actions.CablePulled, actions.CablePlugged, actions.ConnectionDrops, actions.ConnectionStalls,
-    actions.ConnectionHalfOpen, actions.ServerRefuses, actions.ServerAccepts, actions.DnsFails, actions.DnsWorks,
-    actions.Impostor, actions.ImpostorGone, actions.LineBusy, actions.LineDead, actions.LineWorks,
-    actions.CarrierLost,
-)  # fmt: skip
 UNDO_PC: Final = (
     actions.DiskHasRoom(), actions.ToolAllows(), actions.PrivilegeGiven(), actions.AppLetsGo(), actions.PcWakes(),
 )  # fmt: skip

@@ -1,0 +1,254 @@
+"""What the director may do to a live run: prepare it, act in it, heal it, and end it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rrsim.backends.live.pc import NotPossible
+from rrsim.backends.live.timers import pause
+from rrsim.backends.live.world import REPS, STABLE, LiveWorld, Side
+from rrsim.machine import observations as seen
+from rrsim.people import customer, rep
+from rrsim.people import vocabulary as said
+from rrsim.protocol import messages, records
+from rrsim.scenario import actions, director, kinds
+from rrsim.scenario.vocabulary import EVENT_NAMES
+
+PREPARE_LIMIT_US: Final = 120_000_000
+"""A session that is not as ``given`` says by then means that the harness, not the product, is at fault."""
+FEWEST_SETTLE_US: Final = 1_500_000
+"""A quiet spell is never scaled below this: real machines and people take their time."""
+PROBE_POLL_US: Final = 500_000
+"""How often the machine is looked at while the agent may still be cleaning up after the probe."""
+
+
+class NotPrepared(RuntimeError):
+    """The session never came into the state that ``given`` describes."""
+
+
+class Stage(LiveWorld):
+    """The director's half of a live run."""
+
+    def direct_from(self, plan: director.Plan) -> None:
+        """Prepare to direct a plan; :meth:`begin_when_prepared` starts the steps."""
+        self.plan = plan
+        self.watched = director.watched(plan)
+        self.state = director.DirectorState()
+        self.began = False
+        self.prepared = False
+        self.decided = True
+        self.probing = 0
+        self.timers.start("prepare", PREPARE_LIMIT_US, self._not_prepared)
+
+    def _not_prepared(self) -> None:
+        last = [entry[1:3] for entry in self.history.entries[-5:]]
+        self.fail(NotPrepared(
+            f"expected the session to be {self.scenario.given.session} within {PREPARE_LIMIT_US // 1_000_000} s; "
+            f"last seen: {last}; look at the agent's log and the screenshot in the bundle"
+        ))
+
+    # --- before the steps ---------------------------------------------------------------------------------------
+
+    def record_written(self, record: Any) -> None:
+        """Fold a record into the tracker; prepare the session; tell the director when all is decided, or no longer."""
+        if not isinstance(record, records.Record):
+            return
+        self.tracker.feed(self.history.entries[-1])
+        side = self.side_of(record.session)
+        if side is not None:
+            match record:
+                case records.EndpointJoined():
+                    self._joined(side)
+                case records.SessionTransferred():
+                    side.owner = record.rep
+                case records.SessionTaken():
+                    side.owner = record.rep
+                    if not self.prepared and self.scenario.given.rep.shares_screen:
+                        self._rep_does(side, actions.RepStartsSharing(customer=side.number))
+                case records.SessionEnded() | records.SessionExpired() | records.SessionLost():
+                    side.over = True
+                case _:
+                    pass
+        if not self.prepared:
+            self._check_prepared()
+        self.check_decided()
+
+    def _joined(self, side: Side) -> None:
+        given = self.scenario.given
+        if given.session == "active" and given.rep.takes_session:
+            self._rep_does(side, actions.RepTakes(customer=side.number))
+
+    def _rep_does(self, side: Side, action: Any) -> None:
+        self.loop.call_soon(self.rep_hears, side.owner, said.RepActs(side.session, action))
+
+    def _check_prepared(self) -> None:
+        given = self.scenario.given
+        for side in self.sides:
+            track = self.tracker.sessions.get(side.session)
+            if track is None or not track.joined:
+                return
+            if given.session != "active" or not given.rep.takes_session:
+                continue
+            if not track.taken or (given.rep.shares_screen and not track.sharing and given.kind == "standard"):
+                return
+        self.prepared = True
+        self.timers.stop("prepare")
+        self.soon(self._begin(), "begin")
+
+    async def _begin(self) -> None:
+        for side in self.sides:
+            await side.pc.settled()
+        self.began = True
+        self.note("director", seen.StepDone("begin"), 0)
+        account = self.account
+        limit_us = account.restart_limit_us + account.resume_window_us
+        gives_up_us = account.give_up_us or account.silence_us + account.resume_window_us
+        self.direct(director.Begin(limit_us, self.decided, gives_up_us))
+
+    # --- directing ----------------------------------------------------------------------------------------------
+
+    def tell_director(self, event: Any, number: int) -> None:
+        """Offer an event that some step waits for."""
+        if self.began:
+            self.direct(director.Happened(EVENT_NAMES[type(event)], event, number))
+
+    def check_decided(self) -> None:
+        """Tell the director when everything is decided and every PC has come to rest, or no longer."""
+        decided = self.tracker.settled and all(side.phase in STABLE for side in self.sides)
+        if decided != self.decided:
+            self.decided = decided
+            if self.began:
+                self.direct(director.Decided(decided))
+
+    def direct(self, event: Any) -> None:
+        """Give the director an input and carry out its commands."""
+        self.state, commands = director.step(self.plan, self.state, event)
+        for command in commands:
+            match command:
+                case director.Wake():
+                    self.timers.start(("director", command.token), self._real_us(command), self._woke, command.token)
+                case director.Unwake():
+                    self.timers.stop(("director", command.token))
+                case director.Do():
+                    self.note("director", command.action, 0)
+                    self.perform(command.step, command.action)
+                    self.note("director", seen.StepDone(command.name), 0)
+                case director.ReportImpossible():
+                    self.note("director", seen.StepImpossible(command.name, command.reason), 0)
+                case director.Heal():
+                    self._heal()
+                case director.EndSessions():
+                    self._end_sessions()
+                case director.Probe():
+                    self._probe()
+                case _:
+                    self.soon(self._finish(command.quiet), "take the inventory")
+
+    def _real_us(self, wake: director.Wake) -> int:
+        """How long a wait of the director's really takes: its own quiet spells scale, bounds on machines do not."""
+        if wake.token != "settle":
+            return wake.after_us
+        if self.state.phase == "probing":
+            # The agent may have to give up first: that long at most, and less as soon as the machine is clean.
+            self.soon(self._settle_when_clean(), "wait for a clean machine")
+            own_us = director.PROBED_US
+            return wake.after_us - own_us + max(FEWEST_SETTLE_US, round(own_us / self.scale))
+        return max(FEWEST_SETTLE_US, round(wake.after_us / self.scale))
+
+    def _woke(self, token: str) -> None:
+        self.direct(director.Woke(token))
+
+    def perform(self, step: int, action: Any) -> None:
+        """Bring an action to the part of the run that it is meant for."""
+        side = self.sides[action.customer - 1]
+        kind = type(action)
+        if kind in kinds.REP_ACTIONS:
+            name = getattr(action, "rep", "") or side.owner
+            self.loop.call_soon(self.rep_hears, name, said.RepActs(side.session, action))
+        elif kind in kinds.CUSTOMER_ACTIONS:
+            self.loop.call_soon(self.person_hears, side, action)
+        elif kind in kinds.NET_ACTIONS:
+            side.link.do(action)
+        elif kind is actions.ServerRestarts:
+            self.soon(self._server_restarts(action), "the server restarts")
+        elif kind is not actions.Wait:
+            if kind in (actions.PowerCut, actions.PcCrashes):
+                side.link.power_fails()
+            self.soon(self._pc_step(side, step, action), f"step {step}")
+
+    async def _pc_step(self, side: Side, step: int, action: Any) -> None:
+        try:
+            await side.pc.do(action)
+        except NotPossible as problem:
+            self.direct(director.CouldNot(step, str(problem)))
+
+    async def _server_restarts(self, action: actions.ServerRestarts) -> None:
+        self.note("server", seen.ServerDown(), 0)
+        await self.server.restart(int(action.down_for_us))
+        self.note("server", seen.ServerUp(), 0)
+        for name in REPS:
+            if self.reps[name].console:
+                await self.server.console(name, True)
+
+    # --- after the steps ----------------------------------------------------------------------------------------
+
+    def _heal(self) -> None:
+        """Take every fault back; the undo actions are the same that a scenario could use."""
+        for side in self.sides:
+            for wish in customer.pending_wishes(side.person):
+                self.note("director", _given_up(wish), side.number)
+        for state in self.reps.values():
+            for wish in rep.pending_wishes(state):
+                self.note("director", _given_up(wish), 0)
+        self.note("director", seen.Healed(), 0)
+        for name in REPS:
+            if not self.reps[name].console:
+                self.loop.call_soon(self.rep_hears, name, actions.RepConsoleReturns())
+        for side in self.sides:
+            side.link.heal()
+            side.link.go_online()
+            self.soon(side.pc.heal(), "heal")
+
+    def _end_sessions(self) -> None:
+        for side in self.sides:
+            if side.session and not side.over:
+                self.soon(self.server.rep_says(side.session, side.owner, messages.EndSession()), "end the session")
+
+    def _probe(self) -> None:
+        self.probing = len(self.sides)
+        for side in self.sides:
+            side.probing = True
+            self.soon(side.pc.probe(), "the harness's own restart")
+
+    def probe_arrived(self, side: Side) -> None:
+        """The harness's own restart of this PC has reached a usable desktop."""
+        side.probing = False
+        side.link.go_online()
+        self.probing -= 1
+        if self.probing == 0:
+            self.direct(director.Probed())
+
+    async def _settle_when_clean(self) -> None:
+        """Look at the machines until nothing of the session is left on them; the director's own limit bounds this."""
+        while not all([await side.pc.is_clean() for side in self.sides]):
+            await self.moment(PROBE_POLL_US)
+        self.timers.start(("director", "settle"), 0, self._woke, "settle")
+
+    async def moment(self, us: int) -> None:
+        """Let a bounded moment pass before something is looked at again."""
+        await pause(us)
+
+    async def _finish(self, quiet: bool) -> None:
+        for side in self.sides:
+            side_items = await side.pc.inventory()
+            self.note(f"pc-{side.number}", seen.InventoryTaken("after", side_items), side.number)
+        self.note("director", seen.RunEnded(quiet), 0)
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+def _given_up(wish: str) -> seen.StepImpossible:
+    """Return what the history says of something a person waited for in vain: *what: what was missing for it*."""
+    step, _, missing = wish.partition(": ")
+    return seen.StepImpossible(step, f"{missing or 'it never became possible'}, until the steps were over")
+

@@ -1,0 +1,300 @@
+"""The Wine machine with everything that a live run and an agent's adapter ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
+from typing import Any, Final
+
+from rrsim.backends.live.timers import pause
+from rrsim.backends.live.wine import eyes
+from rrsim.backends.live.wine.eyes import DesktopWindow
+from rrsim.backends.live.wine.line import Fields, Line, LineLost
+from rrsim.backends.live.wine.machine import WineMachine
+from rrsim.backends.live.wine.power import NotPossible
+from rrsim.backends.live.wine.screen import Screen
+from rrsim.machine import observations as seen
+from rrsim.machine.adapters import Watch
+from rrsim.machine.interface import Capability
+
+LOOK_AGAIN_US: Final = 40_000
+LAST_LOOK_LIMIT_S: Final = 3.0
+REACH_LIMIT_S: Final = 60.0
+MOST_LOG_LINES: Final = 5_000
+RESOLUTION_US: Final = 1_500_000
+"""What this machine can tell apart at a deadline: clicks, process starts and the host's load lie below it."""
+RESTART_US: Final = 3_000_000
+"""How long a restart takes at most, with the agent back, on a busy host of two cores."""
+
+CAPABILITIES: Final[frozenset[Capability]] = frozenset({
+    "restart", "power off", "reset", "power cut", "safe mode", "log on", "log off", "windows dialog",
+    "installer dialog", "press", "dial", "pull the cable", "screenshot", "logs", "boot identity", "host reset reason",
+    "inventory", "blocked shutdown", "missing privilege", "process kill", "link faults", "several customers",
+    "server restart", "captive portal", "vpn", "wifi", "updates",
+})  # fmt: skip
+
+_DIALOGS: Final[dict[str, seen.Window]] = {
+    "restart-dialog.exe": "windows restart dialog", "installer.exe": "installer restart dialog",
+    "rrwinlogon.exe": "block screen",
+}
+"""Programs of the harness whose windows scenarios know by name."""
+_BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
+
+
+class WinePc(WineMachine):
+    """One customer's PC on Wine."""
+
+    unobserved: tuple[str, ...] = ()
+
+    def __init__(self, name: str, folder: Path, screen: Screen, observe: Callable[[Any], None]) -> None:
+        """Hold a machine that is off; use :meth:`create`."""
+        self._outer = observe
+        self.eyes_saw: Callable[[tuple[DesktopWindow, ...]], None] = lambda _: None
+        self._watches: tuple[Watch, ...] = ()
+        self._states: dict[int, tuple[bool, bool]] = {}
+        self._watcher: Line | None = None
+        self._opening_watcher: asyncio.Task[None] | None = None
+        self._lines: deque[str] = deque(maxlen=MOST_LOG_LINES)
+        self._mine: dict[int, str] = {}
+        self._others: set[int] = set()
+        self._told_display = False
+        super().__init__(name, folder, screen, self._saw)
+        self.on_windows = lambda _shown, _gone: self.eyes_saw(self._seen)
+        self.on_helper_lines(self._helper_said)
+        self._power.before_down = self._last_look
+
+    # --- what is seen -----------------------------------------------------------------------------------------------
+
+    def _saw(self, event: Any) -> None:
+        self._lines.append(repr(event))
+        self._outer(event)
+        if isinstance(event, seen.PhaseBegan) and event.phase == "welcome" and self._watches:
+            self._open_watcher()
+        elif isinstance(event, seen.WentDown):
+            self._close_watcher()
+
+    def _helper_said(self, fields: Fields) -> None:
+        self._lines.append(repr(fields))
+        if fields.get("event") == "accepted" and fields.get("restart"):
+            self._outer(seen.HostCall("restart requested", ok=True))
+        elif fields.get("event") == "refused":
+            self._outer(seen.HostCall("restart requested", ok=False, detail=f"error {fields.get('error')}"))
+        elif fields.get("event") == "aborted":
+            self._outer(seen.HostCall("restart aborted", ok=True))
+
+    def _look(self, fields: Fields) -> None:
+        before = self._seen
+        super()._look(fields)
+        if self._seen != before:
+            self.eyes_saw(self._seen)
+
+    # --- witnesses of calls to the operating system -------------------------------------------------------------------
+
+    async def watch(self, watches: tuple[Watch, ...]) -> None:
+        """Have the machine tell when what is watched appears, changes or goes, in this boot and every later one."""
+        self._watches = watches
+        self._open_watcher()
+        if self._opening_watcher is not None:
+            await self._opening_watcher
+
+    def _open_watcher(self) -> None:
+        if self._opening_watcher is not None:
+            return
+
+        async def open_line() -> None:
+            line = await Line.open(
+                "the watcher", "wine", r"C:\windows\system32\rrwatch.exe", env=self._env, hear=self._watched
+            )
+            self._watcher = line
+            for number, watch in enumerate(self._watches):
+                line.say("watch", str(number), *_words(watch))
+
+        self._power.used.add("watcher")
+        self._opening_watcher = asyncio.create_task(open_line())
+
+    async def _last_look(self) -> None:
+        """See what was done in the last moments of a boot: arming and going down take a few milliseconds together."""
+        if self._watcher is not None:
+            with contextlib.suppress(LineLost):
+                await self._watcher.ask("look", limit_s=LAST_LOOK_LIMIT_S)
+
+    def _close_watcher(self) -> None:
+        line, self._watcher = self._watcher, None
+        opening, self._opening_watcher = self._opening_watcher, None
+        if opening is not None and not opening.done():
+            opening.cancel()
+        if line is not None:
+            task = asyncio.create_task(line.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _watched(self, fields: Fields) -> None:
+        if fields.get("event") != "watch":
+            return
+        number, there, marked = int(fields["n"]), bool(fields["there"]), bool(fields["marked"])
+        known = number in self._states
+        was_there, was_marked = self._states.get(number, (False, False))
+        self._states[number] = (there, marked)
+        if not known and fields["first"] and not there:
+            return
+        watch = self._watches[number]
+        verb = None
+        if there and marked and not (was_there and was_marked):
+            verb = watch.marked
+        elif there and not was_there:
+            verb = watch.appears
+        elif there and (not fields["first"] or marked != was_marked):
+            verb = watch.changes
+        elif not there and was_there:
+            verb = watch.goes
+        if verb is not None:
+            self._outer(seen.HostCall(verb, ok=True))
+
+    # --- power --------------------------------------------------------------------------------------------------------
+
+    async def power_on(self) -> None:
+        """Switch it on and wait for the welcome screen."""
+        await super().power_on()
+        if not self._told_display:
+            # Wine finds the screen through the environment, and a service starts its helper with the user's own one.
+            await self.run(["reg", "add", r"HKCU\Environment", "/v", "DISPLAY", "/d", self.display, "/f"])
+            self._told_display = True
+
+    # --- files and programs -------------------------------------------------------------------------------------------
+
+    async def copy_in(self, folder: Path, target: str) -> Path:
+        """Copy a folder of the host to a Windows path of the machine; return where that is on the host."""
+        place = self.host_path(target)
+        await asyncio.to_thread(shutil.copytree, folder, place, dirs_exist_ok=True)
+        return place
+
+    def host_path(self, windows_path: str) -> Path:
+        """Return where a Windows path of this machine is on the host.
+
+        Raises:
+            NotPossible: it is not on drive C:.
+        """
+        pure = PureWindowsPath(windows_path)
+        if pure.drive.upper() != "C:":
+            raise NotPossible(f"{windows_path}: expected a path on drive C:, which is the only one")
+        return self.drive_c.joinpath(*pure.parts[1:])
+
+    def processes(self) -> dict[int, str]:
+        """Return the machine's processes as the host sees them: process id to command line."""
+        mark = f"WINEPREFIX={self.prefix}".encode()
+        now = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+        self._mine = {pid: line for pid, line in self._mine.items() if pid in now}
+        self._others &= now
+        for pid in now - self._mine.keys() - self._others:
+            try:
+                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                    line = b" ".join(words).decode("utf-8", "replace").strip()
+                    if line and not line.startswith(("/", "wine")):
+                        self._mine[pid] = line
+                else:
+                    self._others.add(pid)
+            except OSError:
+                continue  # it has ended meanwhile, or only just begins
+        return dict(self._mine)
+
+    async def kill_program(self, is_it: Callable[[str], bool]) -> None:
+        """End the processes whose command line is meant, as a crash would.
+
+        Raises:
+            NotPossible: none runs.
+        """
+        victims = [pid for pid, line in self.processes().items() if is_it(line)]
+        if not victims:
+            raise NotPossible("expected the program to run, so that it can be ended; it does not")
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    async def window_of_class(self, cls: str, limit_s: float) -> DesktopWindow:
+        """Wait for a window of this class.
+
+        Raises:
+            NotPossible: it did not come in time; the message lists what is there.
+        """
+        there: tuple[DesktopWindow, ...] = ()
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    there = await self.windows()
+                    for window in there:
+                        if window.cls == cls:
+                            return window
+                    await pause(LOOK_AGAIN_US)
+        except TimeoutError:
+            names = ", ".join(f"{w.cls} of {w.exe}" for w in there) or "none"
+            raise NotPossible(f"expected a window {cls!r} within {limit_s:g} s; there are: {names}") from None
+
+    def window_kind(self, window: Any) -> seen.Window | None:
+        """Say what scenarios call a window of Windows' own or of an installer."""
+        kind = _DIALOGS.get(window.exe.lower())
+        asks = any(eyes.plain(one.text) == _REBOOT_NOW for one in window.controls)
+        return None if kind == "installer restart dialog" and not asks else kind  # its earlier pages ask for nothing
+
+    def dialog_controls(self, window: seen.Window, button: str) -> tuple[int | str, ...]:
+        """Return what to press, in order, for a button in a window that is not the agent's; nothing if it is
+        unknown."""
+        return _DIALOG_BUTTONS.get((window, button), ())
+
+    # --- what scenarios do to it
+    # ----------------------------------------------------------------------------------------
+
+    async def reach(self, phase: seen.Phase, limit_s: float = REACH_LIMIT_S) -> None:
+        """Wait until a phase is reached."""
+        await self.wait_phase(phase, limit_s=limit_s)
+
+    async def shut_down(self) -> None:
+        """Have Windows shut down, as the start menu does."""
+        await self.use_start_menu("off")
+
+    async def answer_restarts_with(self, error: int) -> None:
+        """Have Windows refuse restart requests with this error; 0 takes it back."""
+        if self.phase not in ("off", "firmware", "loading"):
+            self.refuse_restarts(error)
+
+    async def block_shutdown(self, on: bool) -> None:
+        """Open, or end, a program with an unsaved document."""
+        if on:
+            await self.start([_BLOCKER])
+            await self.window_of_class("rrsim unsaved document", 10)
+        elif any("block-shutdown.exe" in line for line in self.processes().values()):
+            await self.kill_program(lambda line: "block-shutdown.exe" in line)
+
+    def log(self) -> bytes:
+        """Return what the machine and its helpers said, for the bundle."""
+        return "\n".join(self._lines).encode()
+
+    async def close(self) -> None:
+        """End the machine and remove everything of it."""
+        self._outer = lambda _: None
+        self._close_watcher()
+        await super().close()
+
+
+_REBOOT_NOW: Final = "Reboot now"
+_DIALOG_BUTTONS: Final[dict[tuple[str, str], tuple[int | str, ...]]] = {
+    ("windows restart dialog", "restart"): ("Yes",), ("windows restart dialog", "later"): ("No",),
+    ("installer restart dialog", "restart"): (_REBOOT_NOW, "Finish"),
+    ("installer restart dialog", "later"): ("I want to manually reboot later", "Finish"),
+    ("block screen", "restart anyway"): (1,), ("block screen", "cancel"): (2,),
+}
+
+
+def _words(watch: Watch) -> tuple[str, ...]:
+    if watch.kind == "file":
+        return "file", watch.path, watch.marker
+    hive, _, rest = watch.path.partition("\\")
+    key, _, value = rest.partition("\\\\")
+    return (watch.kind, hive, key, value) if watch.kind == "value" else (watch.kind, hive, key)

@@ -1,0 +1,397 @@
+"""The power supervisor of one machine: boots it, hears what Windows does, and starts it again after a restart.
+
+Its own restart is no evidence that one was *requested*: the request is heard separately, at the hooked shutdown API,
+and a machine that goes down without one and without a power cut is a fault of the harness (:class:`MachineFailed`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Final
+
+from rrsim import live_clock
+from rrsim.backends.live.wine import kernel, lease, parts, template
+from rrsim.backends.live.wine.line import Fields, Line, LineLost
+from rrsim.machine import observations as seen
+from rrsim.machine.identity import BootIdentity
+from rrsim.machine.observations import AnyObservation, RestartCause
+
+BOOT_LIMIT_S: Final = 60
+ASK_LIMIT_S: Final = 20
+FLAG: Final = template.DRIVE / "Boot" / "bcd.standin"
+TO_1970_US: Final = 11_644_473_600_000_000
+"""From Windows' epoch, 1601, to 1970, in microseconds."""
+OWN_PROGRAMS: Final[dict[str, RestartCause]] = {
+    "restart-dialog.exe": "windows dialog", "start-menu.exe": "start menu", "installer.exe": "installer",
+}
+
+
+class MachineFailed(Exception):
+    """The harness lost the machine: it went down unasked, or did not come up."""
+
+
+class NotPossible(Exception):
+    """The machine is not in a state in which this can be done; nothing was changed."""
+
+
+class Power:
+    """One machine's power, boots and sign-in. ``observe`` hears everything in order and must not block."""
+
+    def __init__(self, prefix: Path, env: dict[str, str], observe: Callable[[AnyObservation], None]) -> None:
+        """Hold a machine that is off."""
+        self.prefix, self._env, self._observe = prefix, env, observe
+        self.agent_exe_names: frozenset[str] = frozenset()
+        self.causes: dict[str, RestartCause] = {}
+        """Further programs by file name and what a restart by them is called."""
+        self.phase: seen.Phase = "off"
+        self.safe_mode = False
+        self.signed_in = False
+        self.failed: MachineFailed | None = None
+        self.resets, self.reason = 0, ""
+        self.used: set[str] = set()
+        self.server: lease.Process | None = None
+        self.on_server: Callable[[], None] = lambda: None
+        self.on_signed_in: Callable[[], None] = lambda: None
+        self.on_down: Callable[[], None] = lambda: None
+        self.before_down: Callable[[], Coroutine[None, None, None]] = _nothing
+        """Awaited while the kernel still runs, whatever ends it: the last chance to look at what is on the disk."""
+        self.on_fields: Callable[[Fields], None] = lambda _: None
+        self.boot = ""
+        self.pending_work = False
+        """Whether an installer's file operations wait for the next boot."""
+        self._before: seen.Phase = "off"
+        self._line: Line | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._awaited: dict[str, asyncio.Future[Fields]] = {}
+        self._cause: RestartCause = "power"
+        self._button: RestartCause = "power button"
+        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._ended: list[Line] = []
+        self._watch: asyncio.Task[None] | None = None
+
+    # --- what others ask ---
+
+    @property
+    def line(self) -> Line:
+        """The line to the sign-in helper.
+
+        Raises:
+            NotPossible: the machine is not up.
+            MachineFailed: the harness lost it.
+        """
+        if self.failed is not None:
+            raise self.failed
+        if self._line is None:
+            raise NotPossible(f"the machine is not up (phase {self.phase}); switch it on and wait for the welcome")
+        return self._line
+
+    async def ask(self, verb: str, *words: str, limit_s: float = ASK_LIMIT_S) -> Fields:
+        """Ask the sign-in helper."""
+        return await self.line.ask(verb, *words, limit_s=limit_s)
+
+    async def wait_phase(self, *phases: seen.Phase, limit_s: float = BOOT_LIMIT_S, not_boot: str = "") -> None:
+        """Wait until the machine is in one of the phases, in another boot than ``not_boot`` if that is given.
+
+        A restart may be over before anybody can look: to wait for one, name the boot it began in.
+
+        Raises:
+            MachineFailed: it did not in time, or the machine was lost.
+        """
+        def arrived() -> bool:
+            return self.phase in phases and (not not_boot or self.boot != not_boot)
+
+        if self.failed is not None:
+            raise self.failed
+        if arrived():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((arrived, future))
+        try:
+            async with asyncio.timeout(limit_s):
+                await future
+        except TimeoutError:
+            last = self._line.last if self._line else "no helper"
+            raise MachineFailed(
+                f"waited {limit_s:g} s for {' or '.join(phases)}; the phase is {self.phase!r}, last heard: {last}; "
+                "look at the screenshot"
+            ) from None
+        finally:
+            self._waiters.remove((arrived, future))
+
+    async def identity(self) -> BootIdentity:
+        """Read the witnesses of the running boot; those inside abstain while the machine is not up."""
+        host = BootIdentity(host_resets=self.resets, host_reason=self.reason)
+        try:
+            fields = await self.ask("identity")
+        except (LineLost, NotPossible, MachineFailed):
+            return host
+        return BootIdentity(
+            mark=fields["mark"] or None, boot_time_us=fields["boot_time_us"] - TO_1970_US, tolerance_us=50_000,
+            host_resets=self.resets, host_reason=self.reason,
+        )
+
+    # --- what is done to the machine ---
+
+    async def on(self, cause: RestartCause | None = None) -> None:
+        """Switch it on and wait for the welcome screen.
+
+        Raises:
+            NotPossible: it is on.
+        """
+        if self.phase != "off" or (self._work and not self._work.done()):
+            raise NotPossible(f"switch on: the machine is on (phase {self.phase})")
+        self.reason = "power on"
+        self._work = asyncio.create_task(self._guarded(self._boot(cause or self._cause)))
+        await self.wait_phase("welcome")
+
+    async def begin(self, how: str, *, force: bool = False, cause: RestartCause = "power button") -> None:
+        """Have Windows itself restart, switch off or log off: ``restart``, ``off``, ``log off``."""
+        self._button = cause
+        self.line.say("begin", how, *(["force"] if force else []))
+
+    async def sign_in(self) -> None:
+        """Sign the customer in and wait for the desktop.
+
+        Raises:
+            NotPossible: nobody waits at the welcome screen.
+        """
+        if self.phase != "welcome":
+            raise NotPossible(f"log on: the welcome screen is not there (phase {self.phase})")
+        heard = asyncio.get_running_loop().create_future()
+        self._awaited["logged on"] = heard
+        self.on_signed_in()
+        self.line.say("logon", "0")
+        async with asyncio.timeout(ASK_LIMIT_S):
+            await heard
+        await self.wait_phase("desktop", "shutdown asked", "shutting down", "off", "firmware")
+
+    async def cut(self, cause: RestartCause = "power", *, then_on: bool = False, reason: str = "power on") -> None:
+        """Take the electricity away, or crash or reset the machine: no program is asked, nothing is told."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        was_on = self.phase != "off"
+        await self._kill()
+        self._cause = cause
+        if was_on:
+            self._observe(seen.WentDown(cause, clean=False))
+        if then_on:
+            self.reason = reason
+            self._work = asyncio.create_task(self._guarded(self._boot(cause)))
+        elif was_on:
+            self._enter("off")
+
+    async def close(self) -> None:
+        """End everything, quietly."""
+        self._observe = lambda _: None
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        await self._kill()
+        self.phase = "off"
+
+    # --- the life of a boot ---
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """Turn an error of a boot that nobody awaits into the machine's failure."""
+        try:
+            await work
+        except (parts.WineMissing, LineLost, TimeoutError, kernel.KernelStays, MachineFailed) as error:
+            lost = f"the machine was lost in phase {self.phase!r}: {str(error) or 'it did not come up in time'}"
+            self._fail(error if isinstance(error, MachineFailed) else MachineFailed(lost))
+
+    def _fail(self, error: MachineFailed) -> None:
+        if self.failed is not None:
+            return
+        self.failed = error
+        for waiting in self._awaited.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._awaited.clear()
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_exception(error)
+
+    def _enter(self, phase: seen.Phase) -> None:
+        """Begin a phase and tell those who wait for it."""
+        self.phase = phase
+        self._observe(seen.PhaseBegan(phase))
+        self._wake()
+
+    def _wake(self) -> None:
+        for arrived, future in self._waiters:
+            if arrived() and not future.done():
+                future.set_result(None)
+
+    async def _boot(self, cause: RestartCause) -> None:
+        loop = asyncio.get_running_loop()
+        self._enter("firmware")
+        self.safe_mode = flagged(self.prefix)
+        if self.safe_mode:
+            self.used.update({"safe boot", "boot options"})
+        self.server = await kernel.start(self.prefix, self._env)
+        self._watch = asyncio.create_task(self._watch_over(self.server))
+        self.on_server()
+        self.resets += 1
+        self.boot = live_clock.fresh_secret()[:16]
+        self._enter("loading")
+        self._observe(seen.BootBegan(boot=self.boot, safe_mode=self.safe_mode, cause=cause))
+        up, pending, welcome = loop.create_future(), loop.create_future(), loop.create_future()
+        self._awaited.update({"up": up, "pending work": pending, "welcome": welcome})
+        line = self._line = await Line.open(
+            "the sign-in helper", "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env, hear=self._hear
+        )
+        async with asyncio.timeout(BOOT_LIMIT_S):
+            await up
+            line.say("mark", self.boot)
+            await pending
+            self._enter("services")
+            fields = await welcome
+        if fields["safe_mode"] != self.safe_mode:
+            raise MachineFailed(
+                f"expected safe mode {self.safe_mode}, the boot says {fields['safe_mode']}; the stand-in wineboot.exe "
+                "did not run: is the prefix prepared by this version?"
+            )
+        self.used.update({"sign-in", "shutdown API"})
+        self._enter("welcome")
+
+    async def _watch_over(self, server: lease.Process) -> None:
+        """Notice a kernel that is gone and was not ended here; its helpers may not notice by themselves."""
+        await kernel.lost(server)
+        self._gone_unasked()
+
+    async def _cycle(self, cause: RestartCause, *, again: bool) -> None:
+        """Windows is down: end the kernel, and start the next one if it was a restart."""
+        await self._kill()
+        self._cause = cause
+        self._observe(seen.WentDown(cause, clean=True))
+        if again:
+            self.reason = "guest reset"
+            await self._boot(cause)
+        else:
+            self._enter("off")
+
+    async def _kill(self) -> None:
+        await self.before_down()
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+        if self._line is not None:
+            self._ended.append(self._line)
+            self._line = None
+        self.signed_in = False
+        self.on_down()
+        await kernel.end(self.prefix)
+        while self._ended:
+            await self._ended[-1].close()
+            self._ended.pop()
+        self.server = None
+
+    # --- what Windows says ---
+
+    def _cause_of(self, fields: Fields) -> RestartCause:
+        if fields["api"] == "power button":
+            return self._button
+        name = by(fields).casefold()
+        if name in {one.casefold() for one in self.agent_exe_names}:
+            return "agent"
+        return self.causes.get(name) or OWN_PROGRAMS.get(name) or "other program"
+
+    def _hear(self, fields: Fields) -> None:
+        self.on_fields(fields)
+        event = str(fields.get("event"))
+        waiting = self._awaited.pop(event, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(fields)
+        heard = getattr(self, "_heard_" + event.replace(" ", "_"), None)
+        if heard is not None:
+            heard(fields)
+
+    def _heard_line_lost(self, _: Fields) -> None:
+        if self._line is not None:  # otherwise it was ended on purpose
+            self._gone_unasked()
+
+    def _gone_unasked(self) -> None:
+        self._fail(MachineFailed(
+            f"the machine went down and nobody asked for it (phase {self.phase}): a fault of the harness; look at the "
+            "prefix's processes, and run again with RRSIM_WINEDEBUG=err+all"
+        ))
+
+    def _heard_logged_on(self, _: Fields) -> None:
+        self.signed_in = True
+        self._observe(seen.LoggedOn(user="customer", desktop="visible", right=True))
+
+    def _heard_phase(self, fields: Fields) -> None:
+        if self.phase in ("welcome", "shell", "desktop"):
+            self._enter(fields["phase"])
+
+    def _heard_accepted(self, fields: Fields) -> None:
+        self.used.add("exit windows" if fields["api"] == "ExitWindowsEx" else "shutdown API")
+        if by(fields).casefold() == "shutdown.exe":
+            self.used.add("shutdown.exe")
+        if fields["restart"]:
+            self._observe(seen.RestartBegan(self._cause_of(fields), by(fields), fields["force"]))
+
+    def _heard_shutdown_asked(self, fields: Fields) -> None:
+        self._before = self.phase
+        if not fields["log_off"]:
+            self._enter("shutdown asked")
+
+    def _heard_blocked(self, fields: Fields) -> None:
+        self.used.add("block screen")
+        self._observe(seen.RestartBlocked(fields["app"]))
+
+    def _heard_stopped(self, _: Fields) -> None:
+        self.phase = self._before
+        self._observe(seen.RestartStopped("customer"))
+        self._wake()
+
+    def _heard_aborted(self, fields: Fields) -> None:
+        self._observe(seen.RestartStopped("agent" if self._cause_of(fields) == "agent" else by(fields)))
+
+    def _heard_session_ends(self, fields: Fields) -> None:
+        if not fields["log_off"]:
+            self._observe(seen.SessionEnds(self._cause_of(fields)))
+
+    def _heard_pending_work(self, fields: Fields) -> None:
+        if fields["pending"] != self.pending_work:
+            self.pending_work = fields["pending"]
+            self._observe(seen.PendingWork(self.pending_work))
+
+    def _heard_service_told(self, _: Fields) -> None:
+        self.used.add("service controls")
+
+    def _heard_shutting_down(self, _: Fields) -> None:
+        self._enter("shutting down")
+
+    def _heard_logged_off(self, _: Fields) -> None:
+        self.signed_in = False
+        self._enter("welcome")
+
+    def _heard_down(self, fields: Fields) -> None:
+        self._work = asyncio.create_task(self._guarded(self._cycle(self._cause_of(fields), again=fields["restart"])))
+
+
+async def _nothing() -> None:
+    """Nobody wants a last look."""
+
+
+def by(fields: Fields) -> str:
+    """Return the file name of the program that asked."""
+    return str(fields.get("exe", "")).rpartition("\\")[2] or str(fields.get("api", ""))
+
+
+def flagged(prefix: Path) -> bool:
+    """Whether the boot options ask for a safe boot; read while the machine is off."""
+    try:
+        return "safeboot=network" in (prefix / FLAG).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+

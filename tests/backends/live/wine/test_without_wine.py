@@ -1,0 +1,65 @@
+"""What the Wine backend does and says where Wine is not, and what it copies where it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from rrsim.backends.live.wine import WineMachine, WineMissing, parts, power, template
+
+
+def test_without_wine_the_error_names_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WineMissing, match="apt-get install wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis"):
+        asyncio.run(WineMachine.create("pc", tmp_path / "machines", lambda _: None))
+    assert not (tmp_path / "machines").exists()
+
+
+def test_a_copy_shares_libraries_and_never_follows_links(tmp_path: Path) -> None:
+    source, target = tmp_path / "template", tmp_path / "copy"
+    system32 = source / template.SYSTEM32
+    system32.mkdir(parents=True)
+    (system32 / "a.dll").write_text("library", encoding="ascii")
+    (source / template.DRIVE / "users").mkdir()
+    (source / template.DRIVE / "users" / "b.dll").write_text("a user's own", encoding="ascii")
+    (source / "system.reg").write_text("registry", encoding="ascii")
+    (source / "wineserver").write_text("wine-abc", encoding="ascii")
+    (source / "dosdevices").mkdir()
+    (source / "dosdevices" / "x:").symlink_to("/")
+    template.copy(source, target)
+    assert (system32 / "a.dll").samefile(target / template.SYSTEM32 / "a.dll")
+    for own in ("system.reg", template.DRIVE / "users" / "b.dll"):
+        assert (target / own).read_bytes() == (source / own).read_bytes()
+        assert not (source / own).samefile(target / own)
+    assert (target / "dosdevices" / "x:").is_symlink()
+    assert not (target / "wineserver").exists()
+
+
+def test_a_failed_program_says_its_last_words() -> None:
+    with pytest.raises(WineMissing, match="ended with 3: oh no"):
+        asyncio.run(parts.call("sh", "-c", "echo oh no; exit 3"))
+    with pytest.raises(WineMissing, match="expected to end within"):
+        asyncio.run(parts.call("sleep", "60", limit_s=0.05))
+
+
+def test_the_boot_flag_is_read_from_the_machines_own_file(tmp_path: Path) -> None:
+    assert not power.flagged(tmp_path)
+    (tmp_path / power.FLAG).parent.mkdir(parents=True)
+    (tmp_path / power.FLAG).write_text("safeboot=network\r\n", encoding="ascii")
+    assert power.flagged(tmp_path)
+
+
+def test_nothing_of_the_hosts_environment_leaks_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("A_SECRET_OF_THE_HOST", "x")
+    env = template.environment(tmp_path / "prefix", ":7")
+    assert "A_SECRET_OF_THE_HOST" not in env
+    assert (env["DISPLAY"], env["WINEPREFIX"]) == (":7", str(tmp_path / "prefix"))
+
+
+def test_every_c_source_is_built_into_something() -> None:
+    used = {source for sources in parts.PROGRAMS.values() for source in sources} | {"proxy.c"}
+    assert {path.name for path in parts.C_SOURCES.glob("*.c")} == used
