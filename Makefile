@@ -13,18 +13,36 @@ BIN := .venv/bin
 PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
 	$(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKS := requirements/run.txt requirements/live.txt requirements/dev.txt
+# What a Wine machine is made of; rrsim.backends.live.wine.parts names the same, and a test compares the two.
+WINE_PROGRAMS := wine wineserver Xvfb xdotool x86_64-w64-mingw32-gcc x86_64-w64-mingw32-objdump makensis
+WINE_PACKAGES := wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis
 # The agent's builder and the harness's adapter for it run where rrsim runs; all else of the agent runs on Windows too.
 NOT_ON_WINDOWS := --exclude '^rrsim/agent/(freezing/|(adapter|build)\.py$$)'
 
-.PHONY: help run test lint unit scenarios broken bench clean
+.PHONY: help run test test-wine test-browser lint unit scenarios broken bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 run: .venv/run.stamp ## run every scenario on the simulator
 	$(BIN)/rrsim run scenarios/
 
 test: lint unit scenarios broken ## everything that must pass before a commit
+
+test-wine: .wine .venv/dev.stamp ## the tests on real machines, which need Wine; then a selection of the scenarios there
+	$(BIN)/python -m pytest tests -n $(JOBS) -m wine
+	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) -v --junit out/wine.xml --html out/wine.html
+
+.PHONY: .wine
+.wine:
+	@missing=; for program in $(WINE_PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "not found:$$missing; install what make test-wine needs with: sudo apt-get install -y $(WINE_PACKAGES)" >&2; \
+		exit 70; \
+	fi
+
+test-browser: .venv/dev.stamp ## the tests of the web console, which need Chromium
+	$(BIN)/python -m pytest tests -m browser
 
 lint: .venv/dev.stamp ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

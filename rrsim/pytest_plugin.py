@@ -8,6 +8,7 @@ fails.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from rrsim.cli.engine import Engine
     from rrsim.scenario.model import Scenario
     from rrsim.scenario.result import RunResult
 
 DEFAULT_TIMEOUT_S: Final = 60
 """For every scenario item when pytest-timeout is installed and nobody set a time-out."""
+LIVE_TIMEOUT_S: Final = 600
+"""The same on a live backend, where a case takes real time."""
 
 UNKNOWN: Final = "rrsim.unknown"
 ENVIRONMENT: Final = "rrsim.environment"
@@ -32,6 +36,7 @@ TOLD: Final = "rrsim_told"
 
 _names = pytest.StashKey[dict[str, str]]()
 _issues = pytest.StashKey[Any]()
+_engine = pytest.StashKey["Engine"]()
 
 
 class ScenarioFailed(AssertionError):
@@ -68,7 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rrsim-backend", default="sim", metavar="NAME", help="backend that runs scenarios (default: sim)")
     group.addoption("--rrsim-seed", default="1", metavar="N", help="seed of every run, or 'random' (default: 1)")
     group.addoption("--rrsim-profile", default="", metavar="NAME", help="run scenarios under this named profile")
-    group.addoption("--rrsim-time-scale", default=1.0, type=float, metavar="X", help="live backends only (default: 1)")
+    group.addoption(
+        "--rrsim-time-scale", default=0.0, type=float, metavar="X",
+        help="live backends: how many times shorter waiting is (default: the backend's own)",
+    )
+    for end, what in (("agent", "agent"), ("server", "session server")):
+        group.addoption(f"--rrsim-{end}", default="", metavar="NAME", help=f"live backends: adapter of the {what}")
     group.addoption(
         "--rrsim-known-issues",
         default="",
@@ -98,7 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_options(option: Any) -> None:
-    from rrsim.cli.backends import check_backend, check_time_scale
+    from rrsim.cli.backends import check_backend, check_options
     from rrsim.cli.errors import CommandError
     from rrsim.cli.run import parse_seed
     from rrsim.protocol.settings import PROFILES
@@ -106,7 +116,7 @@ def _check_options(option: Any) -> None:
     try:
         option.rrsim_seed = str(parse_seed(str(option.rrsim_seed)))
         check_backend(option.rrsim_backend)
-        check_time_scale(option.rrsim_time_scale)
+        check_options(option.rrsim_backend, option.rrsim_time_scale, option.rrsim_agent, option.rrsim_server)
         if option.rrsim_profile and option.rrsim_profile not in PROFILES:
             raise CommandError(f"a profile: {', '.join(PROFILES)}", repr(option.rrsim_profile), "gotoassist-corporate")
     except CommandError as error:
@@ -205,7 +215,8 @@ class ScenarioItem(pytest.Item):
             if name:
                 self._mark(marker_name(name), name)
         if _wants_timeout(self.config):
-            self.add_marker(pytest.mark.timeout(DEFAULT_TIMEOUT_S))
+            live = self.config.option.rrsim_backend != "sim"
+            self.add_marker(pytest.mark.timeout(LIVE_TIMEOUT_S if live else DEFAULT_TIMEOUT_S))
 
     def _mark(self, marker: str, what: str) -> None:
         """Add a marker, registering it first: areas and edge cases are known only now (``--strict-markers``)."""
@@ -243,11 +254,12 @@ class ScenarioItem(pytest.Item):
 
 
 def _wants_timeout(config: pytest.Config) -> bool:
+    """Tell whether scenario items need a time-out of ours; one in a configuration file was not made for live cases."""
     if not config.pluginmanager.has_plugin("timeout"):
         return False
     if config.getoption("timeout", None) is not None or os.environ.get("PYTEST_TIMEOUT"):
         return False
-    return not config.getini("timeout")
+    return config.option.rrsim_backend != "sim" or not config.getini("timeout")
 
 
 # --- running ------------------------------------------------------------------------------------------------------
@@ -255,12 +267,39 @@ def _wants_timeout(config: pytest.Config) -> bool:
 
 def run_case(scenario: Scenario, config: pytest.Config, seed: int | None = None) -> RunResult:
     """Run one case with the session's options."""
-    from rrsim.cli.backends import run_safely, runner_for, with_profile
+    from rrsim.cli.backends import with_profile
 
     option = config.option
-    runner = runner_for(option.rrsim_backend)
     case = with_profile(scenario, option.rrsim_profile)
-    return run_safely(runner, case, int(option.rrsim_seed) if seed is None else seed, option.rrsim_backend)
+    return engine_of(config).run(case, int(option.rrsim_seed) if seed is None else seed)
+
+
+def engine_of(config: pytest.Config) -> Engine:
+    """Return what runs this session's scenarios. It is prepared once a process and put away with the session."""
+    opened = config.stash.get(_engine, None)
+    if opened is None:
+        from rrsim.cli.engine import opened as open_engine
+
+        option, stack = config.option, contextlib.ExitStack()
+        live = {"time_scale": option.rrsim_time_scale, "agent": option.rrsim_agent, "server": option.rrsim_server}
+        opened = stack.enter_context(open_engine(option.rrsim_backend, **live))
+        config.stash[_engine] = opened
+        config.add_cleanup(stack.close)
+    return opened
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Prepare a live backend before the first case, outside its time-out: the agent may have to be built."""
+    config = session.config
+    if config.option.rrsim_backend == "sim" or config.option.collectonly:
+        return
+    if any(isinstance(item, ScenarioItem) for item in session.items):
+        from rrsim.cli.errors import CommandError
+
+        try:
+            engine_of(config)
+        except CommandError as error:
+            raise pytest.UsageError(f"rrsim: {error}") from error
 
 
 def _with_issues(result: RunResult, issues: Any) -> RunResult:
@@ -390,7 +429,10 @@ class Reporter:
         issues = self._config.stash[_issues]
         if issues is None or hasattr(self._config, "workerinput") or not self.ran:
             return
-        self.stale = _stale_issues(self.ran, issues, whole=_whole(self._config))
+        from rrsim.cli.clock import today
+        from rrsim.scenario import known_issues
+
+        self.stale = known_issues.stale(self.ran, issues, today(), complete=_whole(self._config))
         if self.stale and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -428,30 +470,8 @@ class Reporter:
 
 def _whole(config: pytest.Config) -> bool:
     """Tell whether everything under the given folders ran, so that an issue without a pattern must have matched."""
-    option = config.option
-    picked = option.keyword or option.markexpr or getattr(option, "lf", False) or option.maxfail
+    picked = any(getattr(config.option, name, None) for name in ("keyword", "markexpr", "lf", "maxfail"))
     return not picked and all(Path(a).is_dir() for a in config.args)
-
-
-def _stale_issues(ran: list[list[Any]], issues: Any, *, whole: bool) -> tuple[Any, ...]:
-    from rrsim.cli.clock import today
-    from rrsim.scenario import known_issues
-    from rrsim.scenario.model import Scenario
-    from rrsim.scenario.result import CheckResult, RunResult
-
-    results = [
-        RunResult(
-            scenario=_named(Scenario, id_), backend="", seed=0, outcome=outcome,
-            checks=tuple(CheckResult(check=c, outcome=o, cause=cause) for c, o, cause in checks),
-        )
-        for id_, outcome, checks in ran
-    ]
-    return tuple(known_issues.apply(results, issues, today(), complete=whole)[1])
-
-
-def _named(kind: type[Scenario], id_: str) -> Scenario:
-    name, bracket, case = id_.partition("[")
-    return kind(name=name, case=case.removesuffix("]") if bracket else "")
 
 
 def _rank(item: tuple[tuple[str, str, str], list[str]]) -> tuple[int, int, str]:

@@ -220,7 +220,8 @@ def test_scenarios_in_python(project: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (("--rrsim-backend", "wine"), "*wine*not available in this version*"),
+        (("--rrsim-backend", "wine"), "*xdotool*not found*apt-get install*"),
+        (("--rrsim-backend", "libvirt"), "*libvirt*not available in this version*"),
         (("--rrsim-backend", "abacus"), "*abacus*"),
         (("--rrsim-seed", "many"), "*many*"),
         (("--rrsim-profile", "nobody"), "*gotoassist-corporate*"),
@@ -228,8 +229,11 @@ def test_scenarios_in_python(project: pytest.Pytester) -> None:
         (("--rrsim-known-issues", "none.yaml"), "*none.yaml*"),
     ],
 )
-def test_bad_options(project: pytest.Pytester, options: tuple[str, str], word: str) -> None:
+def test_bad_options(
+    project: pytest.Pytester, options: tuple[str, str], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Usage errors before anything runs."""
+    monkeypatch.setenv("PATH", "/nowhere")
     result = project.runpytest_subprocess("scenarios", *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([word])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rrsim.agent import host
-from rrsim.agent._state import MOST_ATTEMPTS, AgentState, Link, Restart, Turn
+from rrsim.agent._state import MOST_ATTEMPTS, AgentState, Link, Restart, Turn, Word
 from rrsim.protocol.messages import (
     AgentMessage,
     AgentSettings,
@@ -30,6 +30,18 @@ def connect(t: Turn) -> None:
     """Try now."""
     t.part("link", phase="connecting")
     t.do(host.Connect())
+
+
+def connect_if_down(t: Turn) -> None:
+    """Try now, if the agent wants a connection and nothing is done about it; not while Windows is going down."""
+    if t.s.goal in WANTS_LINK and t.s.link.phase == "down" and t.s.shutdown != "ending":
+        connect(t)
+
+
+def after(t: Turn, word: Word) -> None:
+    """Windows has answered a request: the one that comes before every claim in safe mode sets the connection free."""
+    if word == "clear flag":
+        connect_if_down(t)
 
 
 def retry_later(t: Turn, jitter: int) -> None:

@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from rrsim.machine.adapters import Address, Progress, Watch
+from rrsim.machine.adapters import SEEN_THROUGH_AGENT, Address, Progress, StartedBy, Watch
 from rrsim.machine.desktop import DesktopWindow
+from rrsim.machine.interface import Capability
 from rrsim.machine.observations import Window
 from rrsim.protocol.messages import AgentMode
 
@@ -34,11 +35,14 @@ _BUTTONS: Final[dict[tuple[str, str], int]] = {
     ("chat", "close"): 1004, ("cancel option", "cancel"): 1020, ("notice", "ok"): 1,
 }
 _SHARED: Final = 1005
-_LOGS: Final = ("/rragent/rragent.log", "/rragent/rragent-helper.log", "/rragent/rragent.old")
+LOG_LIMIT_BYTES: Final = 200_000
+_LOGS: Final = ("/rragent/rragent.log", "/rragent/rragent.old", "/rragent/rragent-helper.log",
+                "/rragent/rragent-helper.old")
 _STANDING: Final = (
     "service:rragent", "registry:HKLM/SYSTEM/CurrentControlSet/Services/rragent", "registry:HKLM/SOFTWARE/rragent",
     "file:C:/Program Files/rragent/", "file:C:/ProgramData/rragent/rragent.log",
-    "file:C:/ProgramData/rragent/rragent.old",
+    "file:C:/ProgramData/rragent/rragent.old", "file:C:/ProgramData/rragent/rragent-helper.log",
+    "file:C:/ProgramData/rragent/rragent-helper.old",
 )
 
 
@@ -47,13 +51,17 @@ class BundledAgent:
 
     name = "rragent"
     modes: frozenset[AgentMode] = frozenset({"application", "service"})
-    observes: frozenset[str] = frozenset()
+    observes: frozenset[str] = SEEN_THROUGH_AGENT
+    lacks: frozenset[Capability] = frozenset()
     executables = ("rragent.exe",)
 
-    def __init__(self, verb_suffix: str = "") -> None:
-        """``verb_suffix`` names a deliberately broken build."""
-        self._suffix = verb_suffix
+    def __init__(self) -> None:
+        """Nothing is built yet: that is what ``prepare`` is for."""
         self._built: Path | None = None
+
+    def secrets(self) -> tuple[str, ...]:
+        """It needs no credential: tickets and keys of a session are the session's own, and masked as such."""
+        return ()
 
     async def prepare(self, progress: Progress) -> str:
         """Freeze the agent, or find it frozen; return its digest."""
@@ -108,6 +116,13 @@ class BundledAgent:
         words = command_line.lower()
         return "rragent.exe" in words and " helper" in words
 
+    def started_by(self, command_line: str, mode: AgentMode) -> StartedBy:
+        """The autostart entries call ``agent``; ``join`` is the customer's, who may but bring a code to the service."""
+        words = command_line.lower()
+        if " join" in words:
+            return "customer"
+        return "service" if mode == "service" else "autostart" if " agent" in words else "customer"
+
     def watches(self, mode: AgentMode) -> tuple[Watch, ...]:
         """Record file, autostart values and safe-boot key."""
         folder = r"C:\ProgramData\rragent" if mode == "service" else r"%LOCALAPPDATA%\rragent"
@@ -141,8 +156,11 @@ class BundledAgent:
     def logs(self, machine: Any) -> dict[str, bytes]:
         """Read the agent's log files from the machine's disk."""
         found = {}
-        for path in machine.drive_c.glob("**/rragent/rragent.log"):
-            found[f"agent-{path.parent.parent.name}.log"] = path.read_bytes()[-200_000:]
+        for path in sorted(machine.drive_c.glob("**/rragent/rragent*")):
+            if str(path).endswith(_LOGS):
+                place = path.relative_to(machine.drive_c).parts
+                owner = place[1] if place[0] == "users" else place[0]
+                found[f"agent-{owner}-{path.name}"] = path.read_bytes()[-LOG_LIMIT_BYTES:]
         return found
 
 

@@ -11,7 +11,7 @@ simulator, the search, Wine and Windows (``docs/design.md``). Rules, with their 
   Every other record is cleaned up, and so is any record of this same boot (rule 14).
 * **A restart that does not happen** (Windows refuses it, somebody cancels it, the restart limit passes, the server
   withdraws it): abort, withdraw the intent, undo, then NotRestarting (rule 11).
-* **Safe mode** only in service mode (I10); clearing the boot flag is the first act there; the key stays until the first
+* **Safe mode** only in service mode (I10); its boot flag is cleared before any claim; the key stays until the first
   normal boot or the end of the session, and an owner's flag is never ours (rule 7). Only Windows is restarted (I8).
 * **Leaving** is a confirmed close of the chat window; silence stays (rule 12). Leaving before the restart is requested
   stops it; afterwards the PC restarts and the agent does not come back.
@@ -204,6 +204,7 @@ def _completed(t: Turn, e: host.Completed) -> None:
         return
     row = _current(t.s, word)
     settled(t, word, e.result)
+    link.after(t, word)
     r = t.s.restart
     if r is None or row is None:
         return
@@ -225,6 +226,7 @@ def _undone(t: Turn, word: Word, reason: str, certain: bool) -> None:
     row = _current(t.s, word)
     if row is None:
         t.note(f"could not {word}: {reason}")
+        link.after(t, word)
         if word == "settle record":
             # The entry must stay: whom it starts next tries again, or the ticket stays for ever (rule 7).
             t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != "disarm autostart"))
@@ -327,7 +329,8 @@ def _resume(t: Turn) -> None:
     _proceed(t)
     talk.show_cancel(t)
     t.timer("give up", link.give_up_us(s.settings))
-    link.connect(t)
+    if not s.left.flag:
+        link.connect(t)  # else when the flag is cleared, or cannot be: that comes first (rule 7)
 
 
 # --- the connection -----------------------------------------------------------------------------------------------
@@ -456,8 +459,7 @@ def _end_session_cancelled(t: Turn, e: host.EndSessionCancelled) -> None:
     if was == "ending":
         if t.s.goal == "member":
             talk.open_chat(t)
-        if t.s.link.phase == "down" and t.s.goal in link.WANTS_LINK:
-            link.connect(t)
+        link.connect_if_down(t)
 
 
 # --- timers -------------------------------------------------------------------------------------------------------

@@ -227,14 +227,14 @@ class Agent:
             # A window or a thread can be later than the core expects; the state is unchanged and nobody is harmed.
             self._log(f"ignored: {error}")
             return
-        for effect in effects:
-            self._carry_out(effect)
-        if self._state.goal == "idle" and before not in ("new", "idle"):
-            self._desk.forget()
         settings = (self._state.settings.language, self._state.settings.phone_mode)
         if settings != self._settings:
             self._settings = settings
             self._desk.settings(*settings)
+        for effect in effects:
+            self._carry_out(effect)
+        if self._state.goal == "idle" and before not in ("new", "idle"):
+            self._desk.forget()
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -258,8 +258,6 @@ class Agent:
             case host.Exit():
                 self._exit = effect.reason
             case _:
-                if isinstance(effect, host.OpenChat):
-                    self._desk.settings(self._state.settings.language, self._state.settings.phone_mode)
                 self._desk.do(effect)
 
     def _send(self, effect: host.Send) -> None:

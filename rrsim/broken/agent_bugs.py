@@ -238,7 +238,14 @@ def _tidy_with_flag(s: AgentState) -> tuple[Word, ...]:
     return "clear flag", *(word for word in _TIDY(s) if word != "clear flag")
 
 
+def _resume_at_once(t: Turn) -> None:
+    _RESUME(t)
+    if t.s.link.phase == "down":
+        _link.connect(t)
+
+
 _TIDY: Final = _hands.tidy
+_RESUME: Final = core._resume
 
 
 BUGS: Final = (
@@ -253,6 +260,12 @@ BUGS: Final = (
         "The safe-boot flag is never cleared: every later boot of the customer's PC is a safe one.",
         ("I6", "rule 7", "SM-04"),
         _forgets("clear flag"),
+    ),
+    _bug(
+        "claims before the flag is cleared",
+        "In safe mode the agent claims the session at once and clears the safe-boot flag beside it.",
+        ("rule 7", "SM-04"),
+        _patched((core, "_resume", _resume_at_once)),
     ),
     _bug(
         "safe boot key left",

@@ -26,7 +26,12 @@ app = typer.Typer(
 Paths = Annotated[list[str] | None, typer.Argument(help="Scenario files or folders; default: scenarios/.")]
 In = Annotated[str, typer.Option("--in", help="Where to look for scenarios.")]
 Seed = Annotated[str, typer.Option(help="A number, or 'random' (printed, so that it can be repeated).")]
-Backend = Annotated[str, typer.Option(help="sim; wine and libvirt come in later versions.")]
+Backend = Annotated[str, typer.Option(help="sim, or wine for real machines; libvirt comes in a later version.")]
+TimeScale = Annotated[float, typer.Option(
+    help="Live backends: how many times shorter waiting is; 0: the backend's own."
+)]
+Agent = Annotated[str, typer.Option(help="Live backends: adapter of the agent; default: the bundled one.")]
+Server = Annotated[str, typer.Option(help="Live backends: adapter of the session server; default: the bundled one.")]
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
 KnownIssues = Annotated[str, typer.Option(
     help="Known issues (YAML) that do not fail the run; default: known-issues.yaml if it is there; 'none': no list."
@@ -51,9 +56,12 @@ def run_command(
     seed: Seed = "1",
     repeat: Annotated[int, typer.Option(min=1, help="Run every case with this many seeds.")] = 1,
     profile: Annotated[str, typer.Option(help="Run under this named profile.")] = "",
-    time_scale: Annotated[float, typer.Option(help="Live backends only; 1 on the simulator.")] = 1.0,
+    time_scale: TimeScale = 0.0,
+    agent: Agent = "",
+    server: Server = "",
     keyword: Annotated[str, typer.Option("-k", help="Only cases whose id contains this.")] = "",
     covers: Annotated[str, typer.Option(help="Only cases that cover this id, such as R6 or LO-10.")] = "",
+    cases: Annotated[str, typer.Option(help="Only the cases whose ids stand in this file, one a line.")] = "",
     format_: Format = "text",
     junit: Annotated[str, typer.Option(help="Write JUnit XML to this file.")] = "",
     html: Annotated[str, typer.Option(help="Write one self-contained HTML report to this file.")] = "",
@@ -61,7 +69,7 @@ def run_command(
     known_issues: KnownIssues = "",
     bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes that share the runs; 0: as many as help.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes, or machines, at a time; 0: as many as help.")] = 0,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
 ) -> None:
     """Run scenarios and judge them."""
@@ -69,9 +77,9 @@ def run_command(
 
     options = run.Options(
         paths=tuple(paths or ()), backend=backend, seed=run.parse_seed(seed), repeat=repeat, profile=profile,
-        time_scale=time_scale, keyword=keyword, covers=covers, format=_format(format_), junit=junit, html=html,
-        html_details=html_details, known_issues=known_issues, bundle_dir=bundle_dir, fail_fast=fail_fast,
-        jobs=jobs, verbose=verbose,
+        time_scale=time_scale, agent=agent, server=server, keyword=keyword, covers=covers, cases=cases,
+        format=_format(format_), junit=junit, html=html, html_details=html_details, known_issues=known_issues,
+        bundle_dir=bundle_dir, fail_fast=fail_fast, jobs=jobs, verbose=verbose,
     )
     raise typer.Exit(run.run(options))
 
@@ -105,6 +113,28 @@ def show_command(
     raise typer.Exit(listing.show(scenario, case, in_, parse_seed(seed), profile, verbose))
 
 
+@app.command("compare", epilog=epilog("compare"))
+def compare_command(
+    scenarios: Annotated[list[str], typer.Argument(help="Name, file, or part of the name; may be several.")],
+    case: Annotated[str, typer.Option(help="Which case of its matrix.")] = "",
+    backends: Annotated[str, typer.Option(help="Two backends.")] = "sim,wine",
+    in_: In = "scenarios",
+    time_scale: TimeScale = 0.0,
+    seed: Seed = "1",
+    jobs: Annotated[int, typer.Option(min=0, help="Processes, or machines, at a time; 0: as many as help.")] = 0,
+    format_: Format = "text",
+) -> None:
+    """Run a case on two backends and show every difference between what their witnesses saw."""
+    from rrsim.cli import compare
+    from rrsim.cli.run import parse_seed
+
+    options = compare.Options(
+        scenarios=tuple(scenarios), case=case, root=in_, backends=backends, time_scale=time_scale,
+        seed=parse_seed(seed), jobs=jobs, format=_format(format_),
+    )
+    raise typer.Exit(compare.compare(options))
+
+
 @app.command("schema", epilog=epilog("schema"))
 def schema_command() -> None:
     """Print the JSON Schema of scenario files, for editors."""
@@ -116,6 +146,11 @@ def schema_command() -> None:
 @app.command("coverage", epilog=epilog("coverage"))
 def coverage_command(
     paths: Paths = None,
+    backend: Annotated[str, typer.Option(help="sim or wine; default: sim, or all that the results are of.")] = "",
+    results: Annotated[list[str] | None, typer.Option(
+        help="What `rrsim run --format json` wrote: nothing is run again. May be repeated."
+    )] = None,
+    time_scale: TimeScale = 0.0,
     check: Annotated[bool, typer.Option("--check", help="Fail unless every R id has a passing scenario.")] = False,
     format_: Format = "text",
     cases: Annotated[bool, typer.Option("--cases", help="Name the cases under each id.")] = False,
@@ -126,20 +161,37 @@ def coverage_command(
     from rrsim.cli import coverage
     from rrsim.cli.run import parse_seed
 
-    code = coverage.coverage_command(tuple(paths or ()), check, _format(format_), cases, parse_seed(seed), known_issues)
-    raise typer.Exit(code)
+    wanted = coverage.Wanted(
+        paths=tuple(paths or ()), backend=backend, results=tuple(results or ()), time_scale=time_scale, check=check,
+        format=_format(format_), cases=cases, seed=parse_seed(seed), known_issues=known_issues,
+    )
+    raise typer.Exit(coverage.coverage_command(wanted))
 
 
 @app.command("replay", epilog=epilog("replay"))
 def replay_command(
     bundle: Annotated[str, typer.Argument(help="The folder that a failed run left.")],
+    backend: Annotated[str, typer.Option(
+        help="sim: play a failed live run on the simulator with the durations observed in it; default: where it ran."
+    )] = "",
     format_: Format = "text",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the timeline too.")] = False,
 ) -> None:
     """Run a saved failure again and say whether it recurs."""
     from rrsim.cli import replay
 
-    raise typer.Exit(replay.replay(bundle, _format(format_), verbose))
+    raise typer.Exit(replay.replay(bundle, _format(format_), verbose, backend))
+
+
+@app.command("reap", epilog=epilog("reap"))
+def reap_command(format_: Format = "text") -> None:
+    """Clear away what killed live runs left: processes, virtual displays, Wine prefixes, folders.
+
+    Runs that are going on are left alone.
+    """
+    from rrsim.cli import reap
+
+    raise typer.Exit(reap.reap(_format(format_)))
 
 
 @app.command("judge", epilog=epilog("judge"))
@@ -172,10 +224,14 @@ def broken_command(
     paths: Paths = None,
     format_: Format = "text",
     keyword: Annotated[str, typer.Option("-k", help="Only bugs whose name contains this.")] = "",
+    backend: Annotated[str, typer.Option(help="sim: every bug; wine: broken agents on real machines.")] = "sim",
+    jobs: Annotated[int, typer.Option(min=0, help="With --backend wine: machines at a time; 0: as many as help.")] = 0,
 ) -> None:
     """Run the scenarios against every deliberate bug; one that survives fails."""
     from rrsim.cli import measure
 
+    if backend != "sim":
+        raise typer.Exit(measure.broken_live(backend, _format(format_), keyword, tuple(paths or ()), jobs))
     raise typer.Exit(measure.broken(_format(format_), keyword, tuple(paths or ())))
 
 

@@ -15,18 +15,31 @@ from rrsim.scenario.result import RunResult
 
 Runner = Callable[[Scenario, int], RunResult]
 
+BUNDLED: Final = "rrsim"
+"""Name of the adapters of the agent and the session server that come with rrsim."""
 KNOWN: Final = ("sim", "wine", "libvirt")
+MOST_SCALE: Final = 1_000
+"""No machine keeps up with more; which scale a case can keep is said when it is skipped."""
 
 
 def check_backend(name: str) -> None:
-    """Raise unless the backend is there.
+    """Raise unless the backend is there, with everything that it needs of this computer.
 
     Raises:
-        CommandError: exit code 64 for a name nobody knows, 70 for one that is not in this version.
+        CommandError: exit code 64 for a name nobody knows, 70 for one that is not in this version or whose programs
+            are not installed.
     """
     if name not in KNOWN:
         raise CommandError(f"a backend: {', '.join(KNOWN)}", repr(name), "--backend sim")
-    if name != "sim":
+    if name == "wine":
+        try:
+            from rrsim.cli.live import require
+        except ImportError as error:
+            raise environment_error(
+                "the packages for live runs", f"no module {error.name}", "pip install 'rrsim[live]'"
+            ) from None
+        require(name)
+    elif name != "sim":
         raise environment_error(
             f"the {name} backend to be installed",
             f"backend {name!r} is not available in this version of rrsim",
@@ -34,16 +47,27 @@ def check_backend(name: str) -> None:
         )
 
 
-def check_time_scale(scale: float) -> None:
-    """Raise unless the scale makes sense on the simulator, whose time costs nothing.
+def check_options(backend: str, time_scale: float, agent: str = "", server: str = "") -> None:
+    """Raise unless the options for live backends make sense on this one; 0 and empty mean: not given.
 
     Raises:
-        CommandError: any scale but 1.
+        CommandError: a scale that no clock can keep, or options for machines given to the simulator.
     """
-    if scale != 1:
+    if backend != "sim":
+        if time_scale and not 1 <= time_scale <= MOST_SCALE:
+            raise CommandError(f"--time-scale from 1 to {MOST_SCALE}", f"{time_scale:g}", "leaving the option out")
+        return
+    if time_scale not in (0, 1):
         raise CommandError(
-            "--time-scale 1 on the simulator, where virtual time costs nothing", f"{scale:g}", "leaving the option out"
+            "--time-scale 1 on the simulator, where virtual time costs nothing", f"{time_scale:g}",
+            "leaving the option out",
         )
+    for option, name in (("--agent", agent), ("--server", server)):
+        if name not in ("", BUNDLED):
+            raise CommandError(
+                f"{option} with a live backend: the simulator plays the bundled agent and server", repr(name),
+                "--backend wine",
+            )
 
 
 def with_profile(scenario: Scenario, profile: str) -> Scenario:
@@ -61,12 +85,13 @@ def with_profile(scenario: Scenario, profile: str) -> Scenario:
 
 
 def runner_for(name: str) -> Runner:
-    """Return the function that runs one scenario with one seed on a backend.
+    """Return the function that runs one scenario with one seed on the simulator.
 
     Raises:
-        CommandError: the backend is not there.
+        CommandError: another backend, which runs many at a time and has to be opened first (``rrsim.cli.engine``).
     """
-    check_backend(name)
+    if name != "sim":
+        raise CommandError("the simulator", f"backend {name!r}", "--backend sim")
     from rrsim.backends.sim.runner import run
 
     return run

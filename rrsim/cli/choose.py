@@ -68,6 +68,34 @@ def matching(scenarios: Sequence[Scenario], substring: str = "", covers: str = "
     ]
 
 
+def listed(scenarios: Sequence[Scenario], path: str, among: Sequence[Scenario]) -> list[Scenario]:
+    """Keep the cases whose ids stand in a file, one a line; empty lines and those that begin with ``#`` are remarks.
+
+    Args:
+        scenarios: what to choose from.
+        path: the file.
+        among: all cases there are: an id that is none of them is a mistake in the file.
+
+    Raises:
+        CommandError: the file cannot be read, or names cases that are not there.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError("--cases with a file of case ids, one a line", str(error), "rrsim list") from error
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    strange = sorted(wanted - {s.id for s in among})
+    if strange:
+        near = difflib.get_close_matches(strange[0], [s.id for s in among], n=1, cutoff=0.4)
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise CommandError(
+            f"ids of cases in {path}", f"{', '.join(map(repr, strange[:3]))}{more}, which no scenario here has",
+            near[0] if near else "rrsim list",
+        )
+    return [s for s in scenarios if s.id in wanted]
+
+
 def find_one(scenarios: Sequence[Scenario], name: str, case: str = "") -> Scenario:
     """Find one case by id, name, file or part of its name.
 

@@ -15,6 +15,8 @@ from rrsim.cli.workers import Worker, slices
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
 
+KeepHistory = Callable[[RunResult], bool]
+"""Whether a result's history is still needed; others are let go so that memory stays flat."""
 PATIENCE_S = 1.0
 """Anything longer shows progress."""
 
@@ -77,7 +79,7 @@ def execute(
     *,
     backend: str = "sim",
     fail_fast: bool = False,
-    keep_history: Callable[[RunResult], bool] = lambda _: True,
+    keep_history: KeepHistory = lambda _: True,
     each: Callable[[RunResult], None] | None = None,
     jobs: int = 1,
 ) -> Executed:

@@ -50,6 +50,41 @@ def broken(format_: str, keyword: str, paths: tuple[str, ...] = ()) -> int:
     return _judged(bugs, format_, bad_input=bool(problems), interrupted=interrupted)
 
 
+def broken_live(backend: str, format_: str, keyword: str, paths: tuple[str, ...], jobs: int = 0) -> int:
+    """Run broken agents on real machines, each against the case that has to catch it. A survivor gives exit code 1.
+
+    Raises:
+        CommandError: no planned bug has such a name, or the backend cannot be used.
+    """
+    from rrsim.broken import on_wine
+    from rrsim.cli import backends, live
+
+    backends.check_backend(backend)
+    scenarios, problems = choose.load(paths)
+    for problem in problems:
+        say(str(problem))
+    try:
+        plan = on_wine.planned(scenarios, keyword)
+    except on_wine.NotPlanned as error:
+        raise CommandError("the bugs and cases of the plan for real machines", str(error), "no paths") from error
+    if not plan:
+        raise CommandError("the name of a bug planned for real machines, or part of it", repr(keyword), "no -k")
+    bugs: list[dict[str, Any]] = []
+    harness_failed = False
+
+    def each(result: Any) -> None:
+        nonlocal harness_failed
+        harness_failed |= bool(result.errors)
+        bugs.append({"name": result.name, "about": result.about, "caught": result.caught, "by": list(result.by)})
+        if format_ == "text":
+            word = "caught  " if result.caught else "NOT RUN " if result.errors else "SURVIVED"
+            print(f"{word} {result.name}: {'; '.join(result.by) or result.about}", flush=True)
+
+    with live.opened(live.LiveOptions(backend=backend)) as runs:
+        runs.use(lambda bench, folder: on_wine.hunt_on(bench, plan, folder, live.how_many(len(plan), jobs), each))
+    return _judged(bugs, format_, bad_input=bool(problems), interrupted=harness_failed)
+
+
 def _judged(bugs: list[dict[str, Any]], format_: str, *, bad_input: bool, interrupted: bool) -> int:
     """Print what came of the hunt and return its exit code."""
     alive = [b["name"] for b in bugs if not b["caught"]]

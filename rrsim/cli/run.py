@@ -10,11 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from rrsim import __version__
-from rrsim.cli import backends, choose, clock
+from rrsim.cli import backends, choose, clock, engine
 from rrsim.cli.errors import CommandError, say, unusable_file
-from rrsim.cli.execute import Executed, execute, plan
+from rrsim.cli.execute import Executed, plan
 from rrsim.cli.exit_codes import HARNESS, exit_code, worst
-from rrsim.cli.workers import how_many
 from rrsim.report import json_out, terminal
 from rrsim.report.phrases import plural
 from rrsim.scenario.result import RunResult
@@ -28,9 +27,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     repeat: int = 1
     profile: str = ""
-    time_scale: float = 1.0
+    time_scale: float = 0.0
+    """0: the backend's own."""
+    agent: str = ""
+    server: str = ""
+    """Names of adapters; empty: the bundled ones."""
     keyword: str = ""
     covers: str = ""
+    cases: str = ""
+    """A file that lists the ids of the cases to run."""
     format: str = "text"
     junit: str = ""
     html: str = ""
@@ -40,11 +45,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = False
     verbose: bool = False
     jobs: int = 0
-    """How many processes; 0: as many as help."""
+    """How many processes, or machines, at a time; 0: as many as help."""
 
     def shown(self) -> list[str]:
         """Return the options that differ from the ordinary, for the heading."""
-        pairs = {"profile": self.profile, "-k": self.keyword, "covers": self.covers, "known issues": self.known_issues}
+        pairs = {
+            "profile": self.profile, "-k": self.keyword, "covers": self.covers, "cases": self.cases,
+            "known issues": self.known_issues, "agent": self.agent, "server": self.server,
+            "time scale": f"{self.time_scale:g}" if self.time_scale else "",
+        }
         out = [f"{name} {value}" for name, value in pairs.items() if value]
         return out + (["fail fast"] if self.fail_fast else [])
 
@@ -64,10 +73,12 @@ def parse_seed(text: str) -> int:
 
 def run(options: Options) -> int:
     """Run scenarios as asked, write what was asked for, and return the exit code."""
-    runner = backends.runner_for(options.backend)
-    backends.check_time_scale(options.time_scale)
+    backends.check_backend(options.backend)
+    backends.check_options(options.backend, options.time_scale, options.agent, options.server)
     scenarios, problems = choose.load(options.paths)
     chosen = choose.matching(scenarios, options.keyword, options.covers)
+    if options.cases:
+        chosen = choose.listed(chosen, options.cases, among=scenarios)
     if not chosen and not problems:
         raise CommandError("at least one case to run", _nothing(options, len(scenarios)), "rrsim list")
     chosen = [backends.with_profile(s, options.profile) for s in chosen]
@@ -76,23 +87,25 @@ def run(options: Options) -> int:
     say(terminal.heading(version=__version__, backend=options.backend, seed=options.seed, repeat=options.repeat,
                          options=options.shown()))
     runs = list(plan(chosen, options.seed, options.repeat))
-    keeper = _Keeper(options)
-    executed = execute(runs, runner, backend=options.backend, fail_fast=options.fail_fast, keep_history=keeper,
-                       each=_line_printer(options), jobs=how_many(len(runs), options.jobs))
-    whole = len(chosen) == len(scenarios) and len(executed.results) == len(runs)
-    results, stale = mark_known(executed.results, issues, whole)
-    code = exit_code(
-        (r.outcome for r in results), bad_input=bool(problems), interrupted=executed.interrupted,
-        stale_issues=bool(stale),
-    )
-    done = Done(options, results, problems, stale, executed, len(runs), code)
-    try:
-        for line in _write(done):
-            say(line)
-    except OSError as error:  # a report that cannot be written must not cost the summary
-        say(unusable_file(error))
-        done = msgspec.structs.replace(done, code=worst((code, HARNESS)))
-    _print(done)
+    with engine.opened(
+        options.backend, time_scale=options.time_scale, agent=options.agent, server=options.server
+    ) as opened:
+        executed = opened.execute(runs, fail_fast=options.fail_fast, keep_history=_Keeper(options),
+                                  each=_line_printer(options), jobs=options.jobs)
+        whole = len(chosen) == len(scenarios) and len(executed.results) == len(runs)
+        results, stale = mark_known(executed.results, issues, whole)
+        code = exit_code(
+            (r.outcome for r in results), bad_input=bool(problems), interrupted=executed.interrupted,
+            stale_issues=bool(stale),
+        )
+        done = Done(options, results, problems, stale, executed, len(runs), code)
+        try:
+            for line in _write(done):
+                say(line)
+        except OSError as error:  # a report that cannot be written must not cost the summary
+            say(unusable_file(error))
+            done = msgspec.structs.replace(done, code=worst((code, HARNESS)))
+        _print(done)
     return done.code
 
 
@@ -111,6 +124,7 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 def _nothing(options: Options, loaded: int) -> str:
     asked = [f"-k {options.keyword!r}"] if options.keyword else []
     asked += [f"--covers {options.covers}"] if options.covers else []
+    asked += [f"--cases {options.cases}"] if options.cases else []
     return f"{loaded} cases loaded, none of them matches {' and '.join(asked) or 'the given paths'}"
 
 

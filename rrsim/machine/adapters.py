@@ -9,17 +9,26 @@ product's file names, windows or messages. An adapter says what it can observe; 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from rrsim.machine.desktop import DesktopWindow
+from rrsim.machine.interface import Capability
 from rrsim.machine.observations import HostVerb, Window
 from rrsim.protocol.messages import AgentMode
 from rrsim.protocol.records import SessionKind
 from rrsim.protocol.settings import Account
 
 Progress = Callable[[str], None]
+StartedBy = Literal["customer", "autostart", "service", "recovery"]
+
+SEEN_THROUGH_SERVER: Final = frozenset({"server", "wire", "console"})
+"""Kinds of sources that are seen only if the server's adapter tells of them."""
+SEEN_THROUGH_AGENT: Final = frozenset({
+    "agent started", "clicked", "host call", "inventory taken", "screen capture", "window shown",
+})
+"""Event tags that are seen only if the agent's adapter says what to look at: processes, windows, buttons, watches."""
 
 
 class AdapterError(RuntimeError):
@@ -71,7 +80,18 @@ class ServerAdapter(Protocol):
     observes: frozenset[str]
     """Which of ``server``, ``wire`` and ``console`` its entries carry."""
     scales: bool
-    """Whether its account settings take scaled durations."""
+    """Whether its account settings take scaled durations; without, its cases run at time scale 1 only."""
+    lacks: frozenset[Capability]
+    """What a scenario may need and this server cannot do, such as ``server restart``: such cases are skipped."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials it works with, resolved: the harness masks them in everything it keeps."""
+
+    def unsupported(self, kind: SessionKind, account: Account) -> str:
+        """Say what of a session this product does not have, such as a setting of the account; empty: it has all.
+
+        Cases with such a session are skipped with that reason.
+        """
 
     async def start(self, folder: str) -> Address:
         """Start it, with its data in the folder of this path, made if missing; return where agents connect."""
@@ -104,9 +124,15 @@ class AgentAdapter(Protocol):
     name: str
     modes: frozenset[AgentMode]
     observes: frozenset[str]
-    """Event tags that only this adapter can provide, such as ``host call``."""
+    """Which of :data:`SEEN_THROUGH_AGENT` it makes visible. The others count as not observed: a check or a verdict that
+    rests on them says *unknown*."""
+    lacks: frozenset[Capability]
+    """What a scenario may need and this agent cannot do: such cases are skipped."""
     executables: tuple[str, ...]
     """File names of its programs, lower case: a restart that one of them asks for has the cause ``agent``."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials it works with, resolved: the harness masks them in everything it keeps."""
 
     async def prepare(self, progress: Progress) -> str:
         """Build or find what will be installed; return its digest or version for the report."""
@@ -120,8 +146,9 @@ class AgentAdapter(Protocol):
     def window(self, window: DesktopWindow) -> Window | None:
         """Say which of the agent's windows this is, if it is one."""
 
-    def control(self, window: Window, button: str) -> int | None:
-        """Return the control id of a button in one of the agent's windows."""
+    def control(self, window: Window, button: str) -> int | str | None:
+        """Return what to press for a button in one of the agent's windows: a control's id, its label, or ``close`` for
+        the X in the title bar."""
 
     def shows_sharing(self, window: DesktopWindow) -> bool:
         """Say whether this window tells the customer that the screen is being shared."""
@@ -131,6 +158,9 @@ class AgentAdapter(Protocol):
 
     def helper_process(self, command_line: str) -> bool:
         """Say whether a process with this command line only shows windows for a service."""
+
+    def started_by(self, command_line: str, mode: AgentMode) -> StartedBy:
+        """Say who starts a deciding process that has this command line."""
 
     def chat_controls(self) -> tuple[int, int]:
         """Return the control ids of the line and of the send button in the chat window."""

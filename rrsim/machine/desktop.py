@@ -9,8 +9,12 @@ from __future__ import annotations
 import msgspec
 
 
-class Rect(msgspec.Struct, frozen=True):
-    """A rectangle on the screen, in pixels."""
+class CannotPress(RuntimeError):
+    """A person could not press there either: the control is missing, switched off, or lies under another window."""
+
+
+class Rect(msgspec.Struct, frozen=True, array_like=True):
+    """A rectangle on the screen, in pixels; right and bottom are outside."""
 
     left: int
     top: int
@@ -21,6 +25,10 @@ class Rect(msgspec.Struct, frozen=True):
     def middle(self) -> tuple[int, int]:
         """The pixel in the middle: where a hand presses."""
         return (self.left + self.right) // 2, (self.top + self.bottom) // 2
+
+    def holds(self, x: int, y: int) -> bool:
+        """Say whether a pixel lies inside."""
+        return self.left <= x < self.right and self.top <= y < self.bottom
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -37,7 +45,7 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class DesktopWindow(msgspec.Struct, frozen=True):
-    """A visible top-level window."""
+    """A visible top-level window. Of a list of windows, the first is the topmost."""
 
     hwnd: int
     pid: int
@@ -47,6 +55,7 @@ class DesktopWindow(msgspec.Struct, frozen=True):
     title: str
     rect: Rect
     controls: tuple[Control, ...] = ()
+    foreground: bool = False
 
     def control(self, control_id: int) -> Control | None:
         """Return the control with this id, if there is one."""

@@ -23,7 +23,9 @@ Capability = Literal[
     "service faults", "process kill", "damaged record", "destroyed window", "file rights", "link faults", "dns",
     "captive portal", "vpn", "wifi", "several customers", "server restart", "stranger", "temporary profile",
     "boot options", "safe mode faults", "black screen", "identity faults", "fixed boot times", "installer faults",
-    "silent installer", "secret protection",
+    "silent installer", "secret protection", "service recovery", "press under the block screen",
+    "installer that lets go", "calls that change nothing",
+    "sharing at the welcome screen",
 ]
 """Everything a scenario may need of a machine."""
 

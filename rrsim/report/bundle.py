@@ -8,6 +8,7 @@ A bundle is a folder::
     timeline.txt    the readable timeline
     scenario.yaml   a copy of the scenario's file, if it came from one
     again.txt       the commands that repeat it
+    evidence/       of a live run: screenshots, logs, the server's journal (rrsim.backends.live.evidence)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ import msgspec
 
 from rrsim import __version__
 from rrsim.report import json_out, terminal
-from rrsim.report.reproduce import command
+from rrsim.report.reproduce import command_for
 from rrsim.scenario.history import History
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
@@ -32,6 +34,7 @@ LIMIT: Final = 100
 """A run of thousands of seeds saves only the first so many failures."""
 
 FORMAT: Final = 1
+EVIDENCE: Final = "evidence"
 
 
 class BundleError(ValueError):
@@ -51,6 +54,9 @@ class Bundle(msgspec.Struct, frozen=True):
     causes: tuple[tuple[str, str], ...]
     """(check, cause) of every check that did not pass."""
     version: str
+    time_scale: float = 1.0
+    options: tuple[str, ...] = ()
+    """Words of the command line that a repetition needs besides backend and seed."""
 
 
 def digest_of(history: History | None) -> str:
@@ -108,18 +114,23 @@ def save(result: RunResult, root: str) -> str:
         "rrsim": __version__,
         "python": platform.python_version(),
         "digest": digest_of(result.history),
+        "options": list(result.options),
         "run": json_out.run_object(result),
     }
     (folder / "result.json").write_text(json_out.dumps(about), encoding="utf-8")
     (folder / "timeline.txt").write_text(terminal.show(result, everything=True) + "\n", encoding="utf-8")
-    again = f"rrsim replay {folder}\n{command(result.scenario, result.seed, backend=result.backend)}\n"
-    (folder / "again.txt").write_text(again, encoding="utf-8")
+    again = [f"rrsim replay {folder}", command_for(result)]
+    again += [f"rrsim replay {folder} --backend sim"] if result.backend != "sim" else []
+    (folder / "again.txt").write_text("\n".join(again) + "\n", encoding="utf-8")
     history = folder / "history.jsonl"
     history.unlink(missing_ok=True)
     if result.history is not None:
         from rrsim.scenario import history_io
 
         history.write_bytes(history_io.dump(result.history))
+    shutil.rmtree(folder / EVIDENCE, ignore_errors=True)
+    if result.evidence:
+        shutil.copytree(result.evidence, folder / EVIDENCE)
     source = Path(result.scenario.path) if result.scenario.path else None
     if source is not None and source.is_file():
         (folder / "scenario.yaml").write_bytes(source.read_bytes())
@@ -143,6 +154,7 @@ def load(path: str) -> Bundle:
         return Bundle(
             path=path, scenario=scenario, backend=str(run["backend"]), seed=int(run["seed"]),
             outcome=str(run["outcome"]), digest=str(about["digest"]), causes=causes, version=str(about["rrsim"]),
+            time_scale=float(run.get("time_scale", 1)), options=tuple(map(str, about.get("options", ()))),
         )
     except OSError as error:
         raise BundleError(f"expected a folder with scenario.json and result.json; saw: {error}") from error

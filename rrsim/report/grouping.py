@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -77,3 +78,24 @@ def counts(results: Iterable[RunResult]) -> dict[Outcome, int]:
     for result in results:
         out[result.outcome] += 1
     return out
+
+
+def stand_ins(results: Iterable[RunResult]) -> tuple[str, ...]:
+    """Return everything that stood in for a part of the world in some run."""
+    return tuple(sorted({name for result in results for name in result.stand_ins}))
+
+
+def skipped(results: Iterable[RunResult]) -> list[tuple[str, tuple[RunResult, ...]]]:
+    """Return the cases that could not run here, by what they lack: the most frequent reason first.
+
+    The reason of a case is cut where its explanation begins: ``needs dns (step 2: dns fails)``.
+    """
+    groups: dict[str, list[RunResult]] = {}
+    for result in results:
+        if result.outcome == "skipped":
+            groups.setdefault(_EXPLAINED.sub("", result.reason) or "no reason given", []).append(result)
+    return sorted(((why, tuple(rs)) for why, rs in groups.items()), key=lambda g: (-len(g[1]), g[0]))
+
+
+_EXPLAINED: Final = re.compile(r" \([^()]*(\([^()]*\)[^()]*)*\)")
+"""An explanation in brackets, which may hold brackets itself."""

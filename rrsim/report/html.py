@@ -15,10 +15,10 @@ import msgspec
 from markupsafe import Markup
 
 from rrsim import __version__
-from rrsim.report.grouping import OUTCOMES, Group, counts, grouped
+from rrsim.report.grouping import OUTCOMES, Group, counts, grouped, skipped, stand_ins
 from rrsim.report.matrix import Row, coverage
 from rrsim.report.phrases import PLAIN, brief_span, span, stamp
-from rrsim.report.reproduce import command, show_command
+from rrsim.report.reproduce import command_for, show_command
 from rrsim.report.svg import picture
 from rrsim.report.terminal import window_text
 from rrsim.report.timeline import Timeline, extract
@@ -61,6 +61,8 @@ class Page(msgspec.Struct, gc=False):
     tiles: tuple[tuple[str, str, str], ...]
     share: tuple[tuple[str, float], ...]
     groups: list[Group]
+    skipped: list[tuple[str, tuple[RunResult, ...]]]
+    stand_ins: tuple[str, ...]
     rows: list[Row]
     areas: list[tuple[str, list[Card]]]
     problems: tuple[str, ...]
@@ -120,6 +122,8 @@ def build(
         tiles=_tiles(results, rows, problems),
         share=tuple((o, 100 * numbers[o] / len(results)) for o in OUTCOMES if numbers[o]),
         groups=grouped(results),
+        skipped=skipped(results),
+        stand_ins=stand_ins(results),
         rows=rows,
         areas=order,
         problems=tuple(str(p) for p in problems),
@@ -168,7 +172,7 @@ def _cards(results: Sequence[RunResult], details: int) -> tuple[list[Card], int]
 def _card(anchor: str, result: RunResult, draw: bool) -> Card:
     bad = result.outcome in ("failed", "unknown", "error")
     card = Card(anchor, result, _TONE[result.outcome], bad)
-    card.again = command(result.scenario, result.seed, backend=result.backend)
+    card.again = command_for(result)
     card.show = show_command(result.scenario, result.seed)
     if draw and result.history is not None:
         timeline = extract(result.history)

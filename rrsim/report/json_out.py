@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from rrsim import __version__
-from rrsim.report.grouping import counts
+from rrsim.report.grouping import counts, stand_ins
+from rrsim.report.matrix import grades_of
 from rrsim.scenario.result import RunResult
 
 FORMAT: Final = 1
@@ -37,6 +38,8 @@ def run_object(result: RunResult) -> dict[str, Any]:
         "meta": dict(s.meta),
         "reason": result.reason,
         "stand_ins": list(result.stand_ins),
+        "grades": grades_of(result),
+        "time_scale": result.time_scale,
     }
 
 
@@ -61,6 +64,7 @@ def run_report(
     summary["stale_known_issues"] = len(stale_issues)
     summary["virtual_us"] = sum(r.virtual_us for r in results)
     summary["wall_us"] = sum(r.wall_us for r in results)
+    summary["stand_ins"] = list(stand_ins(results))
     summary["interrupted"] = interrupted
     summary["exit_code"] = exit_code
     return {

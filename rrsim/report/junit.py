@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rrsim.report.grouping import grouped, main_problem
 from rrsim.report.phrases import PLAIN
-from rrsim.report.reproduce import command
+from rrsim.report.reproduce import command_for
 from rrsim.report.terminal import check_text, line_text
 from rrsim.report.timeline import around, start_of
 from rrsim.scenario.result import RunResult
@@ -35,7 +35,8 @@ def properties_of(result: RunResult) -> list[tuple[str, str]]:
     s = result.scenario
     pairs = [("seed", str(result.seed)), ("backend", result.backend), ("ids", ",".join(s.covers))]
     pairs += [("edge_cases", ",".join(s.edge_cases)), ("verdicts", ",".join(r.verdict for r in result.restarts))]
-    pairs += [("stand_ins", ",".join(result.stand_ins))] if result.stand_ins else []
+    pairs += [("stand_ins", "; ".join(result.stand_ins))] if result.stand_ins else []
+    pairs += [("time_scale", f"{result.time_scale:g}")] if result.time_scale != 1 else []
     return pairs + [(f"meta.{key}", value) for key, value in s.meta.items()]
 
 
@@ -53,7 +54,7 @@ def failure_text(result: RunResult, profile: str = "", again: bool = True) -> st
         parts.append("timeline around it:\n" + "\n".join(shown))
     parts.append(f"seed {result.seed}, backend {result.backend}")
     if again:
-        parts.append(f"again: {command(result.scenario, result.seed, backend=result.backend, profile=profile)}")
+        parts.append(f"again: {command_for(result, profile)}")
     return "\n\n".join(parts)
 
 

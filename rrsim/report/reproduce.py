@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rrsim.scenario.model import Scenario
+from rrsim.scenario.result import RunResult
 
 
 def quoted(text: str) -> str:
@@ -12,18 +15,21 @@ def quoted(text: str) -> str:
     return shlex.quote(text)
 
 
+def command_for(result: RunResult, profile: str = "") -> str:
+    """Return the ``rrsim run`` command that repeats a run."""
+    return command(result.scenario, result.seed, backend=result.backend, profile=profile, options=result.options)
+
+
 def command(
-    scenario: Scenario, seed: int, *, backend: str = "sim", profile: str = "", time_scale: float = 1
+    scenario: Scenario, seed: int, *, backend: str = "sim", profile: str = "", options: Sequence[str] = ()
 ) -> str:
-    """Return the ``rrsim run`` command that repeats one run."""
+    """Return the ``rrsim run`` command that repeats one run; ``options`` are further words, such as a time scale."""
     parts = ["rrsim", "run", quoted(scenario.path or "scenarios"), "-k", quoted(scenario.id), "--seed", str(seed)]
     if backend != "sim":
         parts += ["--backend", backend]
     if profile:
         parts += ["--profile", quoted(profile)]
-    if time_scale != 1:
-        parts += ["--time-scale", f"{time_scale:g}"]
-    return " ".join(parts)
+    return " ".join([*parts, *map(quoted, options)])
 
 
 def show_command(scenario: Scenario, seed: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rrsim.report.grouping import Group, counts, grouped
+from rrsim.report.grouping import Group, counts, grouped, skipped, stand_ins
 from rrsim.report.phrases import DETAIL, PLAIN, Tone, brief_span, plural, span, stamp
-from rrsim.report.reproduce import command, show_command
+from rrsim.report.reproduce import command_for, show_command
 from rrsim.report.timeline import Line, Timeline, Window, extract
+from rrsim.scenario.grading import PREFIX
 from rrsim.scenario.result import CheckResult, RestartResult, RunResult
 
 _CODES: Final = {"good": "32", "bad": "31", "warn": "33", "info": "", "mute": "2", "bold": "1"}
@@ -109,22 +110,34 @@ def summary(
     if stale_issues:
         parts.append(paint("KNOWN ISSUES TO PUT RIGHT", "bad"))
         parts += [indent(problem_text(p), "  ") for p in stale_issues]
+    parts += _skips(results, paint)
+    helped = stand_ins(results)
+    if helped:
+        parts.append("stand-ins took part:\n" + "\n".join(f"  {name.removeprefix(PREFIX)}" for name in helped))
     parts.append(_totals(results, elapsed_s, paint))
     if interrupted:
         parts.append(paint(f"stopped by the user after {len(results)} of {planned} runs", "warn"))
     again = [r for g in groups if g.new for r in g.results[:1]]
     if again:
-        lines = [f"  {command(r.scenario, r.seed, backend=r.backend, profile=profile)}" for r in again[:8]]
-        lines += [f"  {show_command(r.scenario, r.seed)}" for r in again[:1]]
+        lines = [f"  {command_for(r, profile)}" for r in again[:8]]
+        lines += [f"  {show_command(r.scenario, r.seed)}" for r in again[:1] if r.backend == "sim"]
         parts.append("again, one run of each kind:\n" + "\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _skips(results: Sequence[RunResult], paint: Paint) -> list[str]:
+    """Return what could not run here, counted by reason; ``-v`` has named every case."""
+    groups = skipped(results)
+    lines = [f"  {len(rs):>4}  {why}" for why, rs in groups]
+    return [paint("SKIPPED, what a case needs and is not there:", "mute") + "\n" + "\n".join(lines)] if groups else []
 
 
 def _totals(results: Sequence[RunResult], elapsed_s: float, paint: Paint) -> str:
     shown = [paint(f"{n} {outcome}", _OUTCOME_TONE[outcome]) for outcome, n in counts(results).items() if n]
     virtual = sum(r.virtual_us for r in results)
     text = ", ".join(shown) or "nothing ran"
-    return f"{text}  ({plural(len(results), 'run')}, {span(virtual)} of virtual time in {elapsed_s:.2f} s)"
+    time = "real" if any(r.backend != "sim" for r in results) else "virtual"
+    return f"{text}  ({plural(len(results), 'run')}, {span(virtual)} of {time} time in {elapsed_s:.2f} s)"
 
 
 # --- one run --------------------------------------------------------------------------------------------------
@@ -192,5 +205,5 @@ def show(result: RunResult, *, everything: bool = False, paint: Paint = PLAIN_PA
         parts.append("\n".join(check_text(c) for c in result.problems))
     reason = f": {result.reason}" if result.reason else ""
     parts.append(paint(result.outcome, _OUTCOME_TONE[result.outcome]) + reason)
-    parts.append(command(s, result.seed, backend=result.backend))
+    parts.append(command_for(result))
     return "\n\n".join(parts)

@@ -16,6 +16,7 @@ from rrsim.machine import observations as seen
 from rrsim.machine.inventory import difference
 from rrsim.protocol import records as r
 from rrsim.protocol.messages import SessionView
+from rrsim.scenario import unseen
 from rrsim.scenario.checks import Pass
 from rrsim.scenario.checks.base import clock
 from rrsim.scenario.history import Entry, History
@@ -71,7 +72,8 @@ def evaluate(
         if getattr(expect, field) is not None:
             out.append(one(case))
     out += [_event(case, number, event) for number, event in enumerate(expect.events, 1)]
-    return tuple(out)
+    unobserved = history.header.unobserved
+    return unseen.as_unknown(out, expect, unobserved) if unobserved else tuple(out)
 
 
 def invert(results: Iterable[CheckResult], broken_invariant: str | None) -> tuple[CheckResult, ...]:

@@ -25,6 +25,7 @@ import msgspec
 
 from rrsim.scenario.assemble import convert
 from rrsim.scenario.errors import Place, ScenarioError, ScenarioProblem, Trouble, TroubleFound, shown
+from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import CheckResult, RunResult
 from rrsim.scenario.words import Words
 from rrsim.scenario.yaml_nodes import Document, parse_document, read_document
@@ -220,3 +221,23 @@ def _passes(issue: KnownIssue) -> ScenarioProblem:
         "expected this failure, saw its scenarios pass without it",
         f"close {issue.tracker} and remove the entry",
     )
+
+
+def stale(
+    ran: Iterable[Sequence[Any]], issues: Iterable[KnownIssue], today: date, *, complete: bool
+) -> tuple[ScenarioProblem, ...]:
+    """Return the entries that have expired or whose scenarios pass, for runs of which only this much is known.
+
+    Args:
+        ran: id of the case, its outcome, and each check that did not pass with outcome and cause.
+        issues: the list.
+        today: today's date.
+        complete: as for :func:`apply`.
+    """
+    results = []
+    for id_, outcome, checks in ran:
+        name, bracket, case = id_.partition("[")
+        scenario = Scenario(name=name, case=case.removesuffix("]") if bracket else "")
+        found = tuple(CheckResult(check=check, outcome=o, cause=cause) for check, o, cause in checks)
+        results.append(RunResult(scenario=scenario, backend="", seed=0, outcome=outcome, checks=found))
+    return apply(results, issues, today, complete=complete)[1]

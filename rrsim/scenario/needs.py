@@ -30,7 +30,7 @@ _ACTIONS: Final[dict[type, tuple[Capability, ...]]] = {
     actions.CustomerStartsVpn: ("vpn",), actions.CustomerQuitsAgent: ("service removal",),
     actions.PowerCut: ("power cut",), actions.PowerReturns: ("power cut",), actions.PcCrashes: ("reset",),
     actions.PcSleeps: ("sleep",), actions.PcWakes: ("sleep",), actions.WindowsAsksRestart: ("windows dialog",),
-    actions.InstallerRuns: ("installer dialog",), actions.WindowsUpdateRestarts: ("updates",),
+    actions.InstallerRuns: ("installer dialog",), actions.WindowsUpdateRestarts: ("restart",),
     actions.OtherSchedules: ("scheduled restart",), actions.AppBlocks: ("blocked shutdown",),
     actions.AppLetsGo: ("blocked shutdown",), actions.DiskFills: ("full disk",), actions.DiskHasRoom: ("full disk",),
     actions.ToolBlocks: ("security tool",), actions.ToolAllows: ("security tool",),
@@ -49,6 +49,16 @@ _ACTIONS: Final[dict[type, tuple[Capability, ...]]] = {
     actions.SecondConnection: ("stranger",),
 }
 
+NEED_NOTHING: Final[dict[type, str]] = {
+    **dict.fromkeys((
+        actions.RepTakes, actions.RepRestarts, actions.RepChats, actions.RepEnds, actions.RepTransfers,
+        actions.RepStartsSharing, actions.RepStopsSharing, actions.RepConsoleLost, actions.RepConsoleReturns,
+    ), "the representative acts at the session server, which every run has"),
+    actions.CustomerStartsSupport: "every run begins with it",
+    actions.Wait: "time passes everywhere",
+}  # fmt: skip
+"""Actions that every machine can be used for, and why."""
+
 _PC: Final[dict[str, Capability]] = {
     "captive_portal": "captive portal", "fast_startup": "fast startup", "locks_after_automatic_logon": "lock",
     "temporary_profile": "temporary profile", "bios_password": "bios password",
@@ -59,6 +69,8 @@ _PC: Final[dict[str, Capability]] = {
 }
 """Settings of the PC that are off by default, and what it takes to have them on."""
 
+_UNDER_THE_BLOCK_SCREEN: Final = (actions.CustomerClosesChat, actions.CustomerChats, actions.CustomerAnswers)
+"""What a person cannot do on a PC whose block screen lies over every window."""
 _EXACT: Final = ("agent does", "host call")
 """Events inside the agent: a fault right after one needs a machine that can hold it there."""
 
@@ -71,6 +83,7 @@ def needs(case: Scenario) -> Needs:
         found.setdefault(capability, why)
 
     _of_given(case.given, need)
+    service = case.given.agent == "service"
     for number, step in enumerate(case.steps, 1):
         tag = type(step.action).__struct_config__.tag
         for capability in _ACTIONS.get(type(step.action), ()):
@@ -78,12 +91,36 @@ def needs(case: Scenario) -> Needs:
         if step.moment.when in _EXACT:
             need("exact trigger", f"step {number}: when {step.moment.when}")
         _of_action(step.action, number, need)
+        if isinstance(step.action, actions.CustomerCancelsReconnect) and case.given.pc.network == "lan":
+            need("exact trigger", f"step {number}: {tag} in the instant in which the agent is back and resumes")
+        if service and isinstance(step.action, actions.AgentDies) and step.action.restarts:
+            need("service recovery", f"step {number}: Windows starts the service that died again")
+        if step.moment.when == "restart blocked" and isinstance(step.action, _UNDER_THE_BLOCK_SCREEN):
+            need("press under the block screen", f"step {number}: {tag} while the block screen covers the desktop")
+    if service and case.given.customer.logs_on == "nobody" and case.expect.sharing:
+        need("sharing at the welcome screen", "expects that the screen is shared while nobody is signed in")
+    if _dialog_stays_open(case):
+        need("installer that lets go", "an installer's window stays open while the representative restarts")
     for event in case.expect.events:
-        if event.event in ("agent does", "connect tried"):
+        if event.event == "agent does":
             need("exact trigger", f"expects the event {event.event!r}")
+        verb = str(event.where.get("verb", ""))
+        if event.event == "host call" and (verb.endswith(" read") or (service and verb.startswith("autostart"))):
+            need("calls that change nothing", f"expects the host call {verb!r}, which leaves no trace on the machine")
     if case.expect.left_behind:
         need("security tool", "expects something to be left behind")
     return found
+
+
+def _dialog_stays_open(case: Scenario) -> bool:
+    """Whether an unforced restart meets an installer's open window: real wizards refuse to let Windows end."""
+    steps = [step.action for step in case.steps]
+    shown = any(isinstance(one, actions.InstallerRuns) and one.shows_dialog for one in steps)
+    pressed = any(
+        isinstance(one, actions.CustomerClicks | actions.RepClicks) and one.window == "installer restart dialog"
+        for one in steps
+    )
+    return shown and not pressed and any(isinstance(one, actions.RepRestarts) and not one.end_programs for one in steps)
 
 
 def _of_given(given: Given, need: Callable[[Capability, str], None]) -> None:

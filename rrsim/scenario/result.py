@@ -63,6 +63,13 @@ class RunResult(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     wall_us: int = 0
     events: int = 0
     stand_ins: tuple[str, ...] = ()
+    """What stood in for a part of the world that a live machine lacks (live backends)."""
+    time_scale: float = 1.0
+    """How many times shorter the scenario's durations were (live backends)."""
+    options: tuple[str, ...] = ()
+    """Words of the command line that a repetition needs besides backend and seed."""
+    evidence: str = ""
+    """Folder with pictures and logs of a run that did not pass, until the bundle is saved; empty: none."""
 
     @property
     def verdict(self) -> str:

@@ -64,7 +64,7 @@ def scenario(case: Scenario, scale: float) -> Scenario:
         given=msgspec.structs.replace(given, durations=kept),
         steps=tuple(_scaled(step, scale) for step in case.steps),
         expect=_scaled(case.expect, scale),
-        runs_for_us=None if case.runs_for_us is None else round(case.runs_for_us / scale),
+        runs_for_us=None if case.runs_for_us is None else Duration(round(case.runs_for_us / scale)),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -16,7 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from rrsim.machine.adapters import AdapterError, Address, Entry
-from rrsim.protocol.records import SessionKind
+from rrsim.machine.interface import Capability
+from rrsim.protocol.records import AnyRecord, SessionKind
 from rrsim.protocol.settings import Account
 from rrsim.server.live.history import ServerEvent, ServerUp, decode_entry
 
@@ -34,6 +36,16 @@ class BundledServer:
     name = "rrsim"
     observes: frozenset[str] = frozenset({"server", "wire", "console"})
     scales = True
+    lacks: frozenset[Capability] = frozenset()
+
+    def secrets(self) -> tuple[str, ...]:
+        """It needs no credential of anybody's: the token of its control API is made for the run and ends with it."""
+        return ()
+
+    def unsupported(self, kind: SessionKind, account: Account) -> str:
+        """It has everything that an account can say."""
+        del kind, account
+        return ""
 
     def __init__(self) -> None:
         """Nothing runs yet."""
@@ -42,9 +54,8 @@ class BundledServer:
         self._client: httpx.AsyncClient | None = None
         self._endpoints: dict[str, Any] = {}
         self._token = ""
-        self._place = 0
-        self._again = False
-        """The process was killed: what it tells first comes from its journal and is known already."""
+        self._lives = 0
+        """How often the process was started."""
         self._up = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -63,8 +74,9 @@ class BundledServer:
         before = endpoints.stat().st_mtime_ns if endpoints.exists() else 0
         with self._open_log() as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rrsim.server.live", "--state", str(self._folder),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                sys.executable, "-m", "rrsim.server.live", "--state", str(self._folder), "--until-input-ends",
+                # However this process ends, the pipe ends with it, and the server sees that.
+                stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
             )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -75,6 +87,7 @@ class BundledServer:
         except TimeoutError:
             raise self._not_up(f"it did not listen within {START_TIMEOUT_S:.0f} s") from None
         self._read_endpoints(endpoints)
+        self._lives += 1
         if self._client is not None:
             await self._client.aclose()
         base = f"http://127.0.0.1:{self._endpoints['api_port']}"
@@ -130,7 +143,6 @@ class BundledServer:
         """Kill the process, without a warning, and start it again after so long."""
         assert self._process is not None
         self._up.clear()
-        self._place, self._again = 0, True
         self._process.kill()
         await self._process.wait()
         down = asyncio.Event()
@@ -142,10 +154,19 @@ class BundledServer:
         await self._spawn()
 
     async def entries(self) -> AsyncIterator[Entry]:
-        """Tell everything that happens; goes on where it was when the server was killed and came back."""
+        """Tell everything that happens; goes on where it was when the server was killed and came back.
+
+        A server that comes back tells every record of its journal again, and only then that it is up. As many of a
+        session's records as were told before are left out, so what was on the disk but on no wire is told now.
+        """
+        life, place, told = 0, 0, Counter[str]()
+        known: Counter[str] = Counter()
+        """Records of each session that the present process will tell again."""
         while not self._closing.is_set():
             await self._up.wait()
-            url = f"ws://127.0.0.1:{self._endpoints['api_port']}/api/stream?from={self._place}"
+            if life != self._lives:
+                life, place, known = self._lives, 0, told.copy()
+            url = f"ws://127.0.0.1:{self._endpoints['api_port']}/api/stream?from={place}"
             try:
                 async with connect(
                     url, additional_headers={"Authorization": f"Bearer {self._token}"}, max_size=2**20, proxy=None,
@@ -153,10 +174,15 @@ class BundledServer:
                 ) as stream:
                     async for line in stream:
                         entry = decode_entry(line)
-                        self._place = entry.n + 1
-                        if self._again:
-                            self._again = not isinstance(entry.event, ServerUp)
-                        elif not isinstance(entry.event, ServerEvent) and entry.session:
+                        place = entry.n + 1
+                        if isinstance(entry.event, ServerUp):
+                            known.clear()
+                        elif isinstance(entry.event, ServerEvent) or not entry.session:
+                            continue
+                        elif entry.source == "server" and isinstance(entry.event, AnyRecord) and known[entry.session]:
+                            known[entry.session] -= 1
+                        else:
+                            told[entry.session] += entry.source == "server" and isinstance(entry.event, AnyRecord)
                             yield Entry(entry.t_us, entry.source, entry.session, entry.event)
             except (OSError, ConnectionClosed):
                 if self._closing.is_set():

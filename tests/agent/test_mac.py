@@ -204,6 +204,7 @@ async def _chat_and_no_restart(folder: Path, mode: str) -> None:
         await one.until("window shown", window="chat")
         await server.rep("session-1", msg.Take())
         await one.says('{"do": "type", "text": "hello from a Mac"}')
+        await server.said("session-1", "hello from a Mac")
         await server.rep("session-1", msg.RepChat("hello"))
         await one.until("chat line", author="rep-1", text="hello")
         await server.rep("session-1", msg.AskRestart("chat window"))

@@ -42,12 +42,12 @@ def test_effects_are_carried_out_in_their_order(tmp_path: Path) -> None:
     tell(story, tmp_path)
 
 
-def test_the_desk_is_told_settings_once_and_again_with_the_chat_window(tmp_path: Path) -> None:
+def test_the_desk_knows_the_settings_before_it_shows_what_they_are_for(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
+        rig.script.states = {TYPED: State(msg.AgentSettings(phone_mode=True))}
         rig.script.on(TYPED, host.OpenChat(), host.Exit("done"))
         await rig.agent().run(STARTED, host.NetworkChanged(), TYPED)
-        settings = msg.AgentSettings()
-        assert rig.seen.done == [(settings.language, settings.phone_mode)] * 2 + [host.OpenChat()]
+        assert rig.seen.done == [("en", False), ("en", True), host.OpenChat()]
 
     tell(story, tmp_path)
 

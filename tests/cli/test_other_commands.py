@@ -189,7 +189,10 @@ def test_version_and_help(rrsim_cli: Any) -> None:
     answer = rrsim_cli("--help")
     assert answer.code == 0
     names = [c.name for c in cli_app.app.registered_commands]
-    assert names == ["run", "list", "show", "schema", "coverage", "replay", "judge", "new", "broken", "bench", "serve"]
+    assert names == [
+        "run", "list", "show", "compare", "schema", "coverage", "replay", "reap", "judge", "new", "broken", "bench",
+        "serve",
+    ]
     assert [n for n in names if n not in answer.out] == []
 
 

@@ -16,7 +16,7 @@ from rrsim.scenario.result import CheckResult, RunResult
 
 RUN_FIELDS = {
     "scenario", "case", "backend", "seed", "outcome", "verdict", "restarts", "ids", "edge_cases", "checks", "events",
-    "virtual_us", "wall_us", "path", "line", "meta", "reason", "stand_ins",
+    "virtual_us", "wall_us", "path", "line", "meta", "reason", "stand_ins", "grades", "time_scale",
 }
 
 
@@ -88,8 +88,9 @@ def test_bad_file_loses_nothing_else(misspelt: Path, rrsim_cli: Any) -> None:
         (["run", "--no-such-option"], 64, ["--no-such-option", "rrsim run --help"]),
         (["run", "--profile", "nobody"], 64, ["nobody", "gotoassist-corporate"]),
         (["run", "--time-scale", "10"], 64, ["10"]),
+        (["run", "--agent", "acme"], 64, ["acme", "--backend wine"]),
+        (["run", "--cases", "nowhere.txt"], 64, ["nowhere.txt", "rrsim list"]),
         (["run", "--backend", "abacus"], 64, ["abacus", "sim"]),
-        (["run", "--backend", "wine"], 70, ["wine", "not available in this version"]),
         (["run", "--backend", "libvirt"], 70, ["libvirt", "not available in this version"]),
         (["run", "--known-issues", "none.yaml"], 64, ["none.yaml"]),
         (["frobnicate"], 64, ["frobnicate"]),

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from rrsim.backends.live.wine import DesktopWindow, MachineFailed, WineMachine, lease, parts, reap
-from rrsim.backends.live.wine.power import NotPossible
+from rrsim.backends.live.wine import MachineFailed, WineMachine, lease, parts, power, reap
+from rrsim.backends.live.wine.eyes import pressable
 from rrsim.machine import observations as seen
+from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.identity import BeforeUnreadable, New, Same, compare, require_readable
 from rrsim.machine.inventory import difference, left_behind
-from rrsim.machine.observations import AnyObservation
 
 pytestmark = [
     pytest.mark.wine,
@@ -26,8 +26,8 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 LIMIT_S = 20
-RUN_ONCE = r"Software\Microsoft\Windows\CurrentVersion\RunOnce"
 RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
+RUN_ONCE = RUN + "Once"
 SERVICES = r"HKLM\System\CurrentControlSet\Services"
 
 
@@ -35,14 +35,14 @@ class Bench:
     """A machine and everything that was observed of it."""
 
     def __init__(self) -> None:
-        self.observed: list[AnyObservation] = []
+        self.observed: list[seen.AnyObservation] = []
         self.machine: WineMachine
         self.programs: Path
 
     def phases(self) -> list[str]:
         return [what.phase for what in self.observed if isinstance(what, seen.PhaseBegan)]
 
-    def kinds(self, *kinds: type[AnyObservation]) -> list[AnyObservation]:
+    def kinds(self, *kinds: type[seen.AnyObservation]) -> list[seen.AnyObservation]:
         return [what for what in self.observed if isinstance(what, kinds)]
 
     async def cmd(self, line: str) -> str:
@@ -122,7 +122,7 @@ def test_a_boot_goes_through_its_phases_and_signing_in_reaches_the_desktop(play:
         assert b.phases()[4:] == ["shell", "desktop"]
         assert b.kinds(seen.LoggedOn) == [seen.LoggedOn(user="customer", desktop="visible", right=True)]
         assert await b.machine.run(["cmd", "/c", "exit 1115"]) == (1115, "")
-        with pytest.raises(NotPossible, match="could not start"):
+        with pytest.raises(power.NotPossible, match="could not start"):
             await b.machine.run([r"C:\nothing.exe"])
 
     play(story)
@@ -254,11 +254,11 @@ def test_eyes_see_and_hands_press_type_and_close(play: Play) -> None:
         await b.machine.log_on()
         await b.machine.start([r"C:\probe_window.exe", "yes"])
         window = await b.shown("probe_window.exe")
-        assert (window.title, window.cls, window.control("press me").id) == ("Probe", "probe window", 7)
+        assert (window.title, window.cls, pressable(window, "press me").id) == ("Probe", "probe window", 7)
         await b.machine.click(window.hwnd, 7)
         await b.machine.click(window.hwnd, 8)
         await b.machine.type_text("hello")
-        await b.window(lambda one: one.exe == "probe_window.exe" and one.control(8).text == "hello")
+        await b.window(lambda one: one.exe == "probe_window.exe" and pressable(one, 8).text == "hello")
         assert b.machine.screenshot().startswith(b"\x89PNG")
         await b.machine.click(window.hwnd, "close")
         await b.window(lambda one: one.exe == "probe_window.exe", gone=True)
@@ -416,7 +416,7 @@ def test_a_power_cut_tells_nobody_and_the_machine_stays_off(play: Play) -> None:
         assert await m.windows() == ()
         with pytest.raises(BeforeUnreadable):
             require_readable(await m.boot_identity())
-        with pytest.raises(NotPossible, match="not up"):
+        with pytest.raises(power.NotPossible, match="not up"):
             await m.run(["cmd"])
         await m.power_on()
         assert isinstance(compare(before, await m.boot_identity()), New)
@@ -467,7 +467,7 @@ def test_two_machines_live_side_by_side(tmp_path: Path, programs: Path) -> None:
             boot = two.boot
             await one.power_off()
             assert (one.phase, two.phase, two.boot) == ("off", "desktop", boot)
-            with pytest.raises(NotPossible, match="in use"):
+            with pytest.raises(power.NotPossible, match="in use"):
                 await WineMachine.create("two", root, lambda _: None)
         finally:
             await asyncio.gather(one.close(), two.close())

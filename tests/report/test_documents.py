@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from rrsim.report import bundle
-from rrsim.report.grouping import counts, grouped
+from rrsim.report.grouping import counts, grouped, skipped
 from rrsim.report.html import html
-from rrsim.report.json_out import run_object
+from rrsim.report.json_out import run_object, run_report
 from rrsim.report.junit import junit
-from rrsim.report.matrix import coverage, missing
+from rrsim.report.matrix import coverage, coverage_of, matrix_text, missing, read_proofs
 from rrsim.report.reproduce import command
+from rrsim.report.terminal import summary
 from rrsim.scenario.history import History
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import CheckResult, Outcome, RunResult
@@ -200,13 +201,58 @@ def test_html_of_nothing() -> None:
 
 
 def test_matrix_grades() -> None:
-    """Simulator modelled; a stand-in weakens a live run; the worst decides."""
-    live = made("a", "passed", backend="wine", covers=("R6",))
-    helped = made("b", "passed", backend="wine", covers=("R6",), stand_ins=("bcdedit",))
-    rows = {r.id: r for r in coverage([live, made("c", "passed", covers=("R6",))])}
+    """Simulator modelled; live real, unless a stand-in decided what the id is about; one real case is enough."""
+    live = made("a", "passed", backend="wine", covers=("R2", "R6"))
+    helped = made("b", "passed", backend="wine", covers=("R2", "R6"), stand_ins=("stand-in: boot options (x)",))
+    rows = {r.id: r for r in coverage([helped, made("c", "passed", covers=("R6",))])}
     assert {c.backend: c.grade for c in rows["R6"].cells} == {"sim": "modelled", "wine": "real"}
-    rows = {r.id: r for r in coverage([live, helped])}
-    assert rows["R6"].cells[0].grade == "stand-in"
+    assert [c.grade for c in rows["R2"].cells if c.backend == "wine"] == ["stand-in"]
+    (cell,) = next(r for r in coverage([live, helped]) if r.id == "R2").cells
+    assert (cell.grade, cell.passed, cell.stand_in) == ("real", ("a", "b"), ("b",))
+    assert "real: 2 passed (1 by stand-in)" in matrix_text(coverage([live, helped]))
+
+
+def test_failed_live_run_does_not_make_an_id_real() -> None:
+    """Only a case that passed says that an id was proved; what failed or was skipped is graded for the eye only."""
+    failed = made("a", "failed", backend="wine", covers=("R6",))
+    skipped = made("b", "skipped", backend="wine", covers=("R5",), reason="needs dns (step 1: dns fails)")
+    rows = {r.id: r for r in coverage([failed, skipped])}
+    assert (rows["R6"].state, rows["R5"].state) == ("failed", "unknown")
+    assert "real" not in next(x for x in matrix_text(coverage([skipped])).splitlines() if x.startswith("R5"))
+
+
+def test_what_could_not_run_is_counted_by_reason() -> None:
+    """The reason without its explanation groups; text, JUnit and HTML name it."""
+    results = [
+        made("a", "skipped", backend="wine", reason="needs dns (step 1: dns fails)"),
+        made("b", "skipped", backend="wine", reason="needs dns (step 2: dns fails (again))"),
+        made("c", "skipped", backend="wine", reason="needs lock (step 1: x); wall clock (step 2: y)"),
+        made("d", "passed", backend="wine", stand_ins=("stand-in: boot options (x)", "harness helper: eyes")),
+    ]
+    assert [(why, len(rs)) for why, rs in skipped(results)] == [("needs dns", 2), ("needs lock; wall clock", 1)]
+    text = summary(results, (), elapsed_s=1.0)
+    assert re.search(r"^ +2  needs dns$", text, re.MULTILINE)
+    assert "  boot options (x)\n" in text
+    assert "1 passed, 3 skipped" in text
+    page = html(results)
+    assert "needs lock; wall clock" in page
+    assert "stand-in: boot options (x)" in page
+    messages = [e.get("message") for e in ET.fromstring(junit(results)).iter("skipped")]
+    assert messages[0] == "needs dns (step 1: dns fails)"
+
+
+def test_grades_in_json_are_read_back() -> None:
+    """`rrsim coverage --results` needs nothing but what `rrsim run --format json` wrote."""
+    results = [
+        made("a", "passed", backend="wine", covers=("R2",), stand_ins=("stand-in: boot options (x)",)),
+        made("b", "failed", backend="wine", covers=("R6",)),
+    ]
+    report = msgspec.json.decode(msgspec.json.encode(run_report(results, (), exit_code=1)))
+    assert coverage_of(read_proofs(report)) == coverage(results)
+    with pytest.raises(ValueError, match="grades"):
+        read_proofs({"runs": [{k: v for k, v in report["runs"][0].items() if k != "grades"}]})
+    with pytest.raises(ValueError, match="rrsim run --format json"):
+        read_proofs([])
 
 
 def test_matrix_states() -> None:
@@ -261,7 +307,7 @@ def test_no_secret_in_any_document(expired: RunResult, resumed: RunResult, tmp_p
 def test_reproduce_command_is_quoted() -> None:
     """It can be pasted into a shell, with everything that mattered."""
     s = Scenario(name="a", case="fault=it's, x", path="my scenarios/a.yaml")
-    line = command(s, 3, backend="wine", profile="rescue", time_scale=10)
+    line = command(s, 3, backend="wine", profile="rescue", options=("--time-scale", "10"))
     import shlex
 
     assert shlex.split(line) == [

@@ -15,7 +15,11 @@ PACKAGE_ROOT: Final = Path(__file__).resolve().parents[3]
 
 ENTRY: Final = "rrsim.agent.__main__"
 BROKEN_ENTRY: Final = "rrsim.broken.rragent_broken"
-_NOT_IN_THE_AGENT: Final = ("rrsim.agent.freezing", "rrsim.agent.build", "rrsim.agent.adapter")
+_NOT_IN_THE_AGENT: Final = (
+    "rrsim.agent.freezing", "rrsim.agent.build", "rrsim.agent.adapter", "rrsim.agent.mac", "rrsim.machine",
+    "rrsim.scenario", "rrsim.backends", "rrsim.server", "rrsim.people", "rrsim.report", "rrsim.cli", "rrsim.explore",
+)
+"""What only the harness has a use for: modules, and packages with all that is in them."""
 _TEXTS: Final = "rrsim/agent/windows/texts/*.txt"
 
 
@@ -23,13 +27,13 @@ def agent_modules(root: Path = PACKAGE_ROOT) -> frozenset[str]:
     """Return the names of all modules of the agent: its program, all that is for Windows, and what these import.
 
     Raises:
-        BuildError: the program is not there, an import leads nowhere, or the agent imports its own builder.
+        BuildError: the program is not there, an import leads nowhere, or the agent imports its builder or the harness.
     """
     windows = (root / "rrsim" / "agent" / "windows").rglob("*.py")
     modules = closure([ENTRY, *(_name_of(path, root) for path in windows)], root)
-    strangers = sorted(modules & set(_NOT_IN_THE_AGENT))
+    strangers = sorted(name for name in modules if f"{name}.".startswith(tuple(f"{no}." for no in _NOT_IN_THE_AGENT)))
     if strangers:
-        raise BuildError("an agent that does not import its own builder or adapter", ", ".join(strangers),
+        raise BuildError("an agent that does not import its own builder or the harness", ", ".join(strangers),
                          "moving what it needs of them to a module of its own")
     return modules
 

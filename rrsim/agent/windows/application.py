@@ -8,11 +8,13 @@ because Windows waits for every RunOnce command before the desktop goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from typing import Any, Final
 
 from rrsim.agent import host
+from rrsim.agent.outside import HostError
 from rrsim.agent.runtime import Agent
 from rrsim.agent.windows import facts, paths, registry
 from rrsim.agent.windows.log import Log
@@ -72,7 +74,15 @@ async def _run(code: str, started_by: str, step: Any) -> str:
 
 
 def launch(started_by: str) -> None:
-    """Start the agent as a process of its own and return at once."""
+    """Start the agent as a process of its own and return at once.
+
+    Windows deletes the value that led here when this process ends. An agent that dies right after its start must still
+    have a way to clean up, so the other value is written first (rule 7); the agent takes it away when it is back in the
+    session, or when it finds nothing to do.
+    """
+    if started_by:
+        with contextlib.suppress(OSError, HostError):  # better an agent without it than none
+            registry.arm_autostart(started_by)
     subprocess.Popen(
         paths.command("agent", f"--value={started_by}"),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=True,

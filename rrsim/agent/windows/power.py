@@ -34,8 +34,8 @@ _FORCE: Final = 0x1 | 0x2  # others' sessions and one's own
 BCDEDIT_TIMEOUT_S: Final = 50.0
 """Below the core's own limit for a request, so that the reason is told."""
 _ERRORS: Final = {
-    5: "no shutdown privilege", 1115: "a shutdown is in progress already", 1190: "another restart is scheduled already",
-    1191: "another user is signed in too", 1300: "no shutdown privilege", 120: "this Windows cannot restart by request",
+    5: "access denied", 1115: "a shutdown is in progress", 1190: "a shutdown is scheduled already",
+    1191: "other users are signed in", 1300: "access denied", 120: "this Windows cannot restart by request",
 }
 _NONE_IN_PROGRESS: Final = 1116
 
@@ -53,9 +53,9 @@ def enable_privilege() -> None:
         privilege = win32security.LookupPrivilegeValue(None, win32security.SE_SHUTDOWN_NAME)
         win32security.AdjustTokenPrivileges(token, False, [(privilege, win32security.SE_PRIVILEGE_ENABLED)])
         if win32api.GetLastError() == 1300:  # ERROR_NOT_ALL_ASSIGNED, although the call succeeded
-            raise HostError(_ERRORS[1300])
+            raise HostError(f"{_ERRORS[1300]} (1300), the shutdown privilege is missing")
     except pywintypes.error as error:
-        raise HostError(f"no shutdown privilege: {error.strerror}") from None
+        raise HostError(f"access denied to the shutdown privilege: {error.strerror}") from None
 
 
 def request_restart(forced: bool) -> None:
@@ -70,7 +70,7 @@ def request_restart(forced: bool) -> None:
     initiate.restype = ctypes.c_uint32
     code = initiate(None, COMMENT, 0, flags, ctypes.c_uint32(REASON))
     if code:
-        raise HostError(f"{_ERRORS.get(code, 'Windows refused the restart')} (error {code})")
+        raise HostError(f"{_ERRORS.get(code, 'Windows refused the restart')} ({code})")
 
 
 def abort_restart() -> None:
@@ -134,9 +134,7 @@ def clear_safe_boot() -> None:
     Raises:
         HostError: ``bcdedit`` did not do it.
     """
-    if read_safe_boot() == "absent":
-        return
-    code, _ = _run("/deletevalue", "{current}", "safeboot")
+    code, _ = _run("/deletevalue", "{current}", "safeboot")  # fails if there is none, which is looked at only then
     if code and read_safe_boot() != "absent":
         raise HostError(f"bcdedit could not remove the boot option (exit code {code})")
 

@@ -9,6 +9,7 @@ of one.
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,9 @@ _ABOUT: Final = "rragent record"
 _REPLACE: Final = 0x1  # MOVEFILE_REPLACE_EXISTING
 _WRITE_THROUGH: Final = 0x8  # MOVEFILE_WRITE_THROUGH: returns when the change is on the disk
 _NEVER_ASK: Final = 0x1  # CRYPTPROTECT_UI_FORBIDDEN
+_IN_USE: Final = (5, 32)  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
+MOVE_TRIES: Final = 50
+MOVE_WAIT_S: Final = 0.02
 MAX_BYTES: Final = 64 * 1024
 
 
@@ -73,7 +77,7 @@ class Record:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fresh = self.path.with_suffix(".new")
             _write_for_owner_only(fresh, blob)
-            win32file.MoveFileEx(str(fresh), str(self.path), _REPLACE | _WRITE_THROUGH)
+            _move_over(fresh, self.path)
         except pywintypes.error as error:
             raise HostError(f"the record could not be saved: {error.strerror}") from None
         except OSError as error:
@@ -87,9 +91,36 @@ class Record:
         """
         for path in (self.path.with_suffix(".new"), self.path):
             try:
-                path.unlink(missing_ok=True)
+                _remove(path)
             except OSError as error:
                 raise HostError(f"the record could not be erased: {error.strerror}") from None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, if it is there; somebody who looks at it at this moment is waited for, as in
+    :func:`_move_over`."""
+    for attempt in range(MOVE_TRIES):
+        try:
+            path.unlink(missing_ok=True)
+            return
+        except PermissionError:
+            if attempt == MOVE_TRIES - 1:
+                raise
+        threading.Event().wait(MOVE_WAIT_S)
+
+
+def _move_over(fresh: Path, path: Path) -> None:
+    """Put the new record in the old one's place. A virus scanner or an indexer that looks at the old one at this
+    moment is
+    waited for, bounded."""
+    for attempt in range(MOVE_TRIES):
+        try:
+            win32file.MoveFileEx(str(fresh), str(path), _REPLACE | _WRITE_THROUGH)
+            return
+        except pywintypes.error as error:
+            if error.winerror not in _IN_USE or attempt == MOVE_TRIES - 1:
+                raise
+        threading.Event().wait(MOVE_WAIT_S)
 
 
 def _write_for_owner_only(path: Path, data: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from rrsim.machine.adapters import AdapterError
@@ -11,13 +13,20 @@ AGENTS: Final = "rrsim.agents"
 SERVERS: Final = "rrsim.servers"
 
 
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Return what is installed; looked for once, until the places to look in change."""
+    del path
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
 def load(group: str, name: str) -> Any:
     """Return a new adapter of this name from an entry point group.
 
     Raises:
         AdapterError: there is none, or it cannot be loaded; the message lists those that are installed.
     """
-    found = {entry.name: entry for entry in entry_points(group=group)}
+    found = _installed(group, tuple(sys.path))
     if name not in found:
         there = ", ".join(sorted(found)) or "none"
         raise AdapterError(

@@ -30,7 +30,7 @@ import msgspec
 from rrsim.backends.live.pc import NotPossible
 from rrsim.live_clock import fresh_secret
 from rrsim.machine import observations as seen
-from rrsim.machine.adapters import Address, Progress, Watch
+from rrsim.machine.adapters import SEEN_THROUGH_AGENT, Address, Progress, StartedBy, Watch
 from rrsim.machine.desktop import Control, DesktopWindow, Rect
 from rrsim.machine.interface import Capability
 from rrsim.protocol.messages import AgentMode
@@ -163,6 +163,9 @@ class MacMachine:
         """Refused; taking it back is nothing to do."""
         if on:
             raise _never("hold up a shutdown")
+
+    async def out_of_the_block_screen(self) -> None:
+        """There is never one to leave."""
 
     async def answer_restarts_with(self, error: int) -> None:
         """Refused; taking it back is nothing to do."""
@@ -396,8 +399,13 @@ class MacAgent:
 
     name = "rragent for the Mac"
     modes: frozenset[AgentMode] = frozenset({"application", "service"})
-    observes: frozenset[str] = frozenset()
+    observes: frozenset[str] = SEEN_THROUGH_AGENT
+    lacks: frozenset[Capability] = frozenset()
     executables: tuple[str, ...] = ()
+
+    def secrets(self) -> tuple[str, ...]:
+        """It needs no credential."""
+        return ()
 
     async def prepare(self, progress: Progress) -> str:
         """Nothing is built: the program is this version of rrsim itself."""
@@ -439,6 +447,11 @@ class MacAgent:
     def chat_controls(self) -> tuple[int, int]:
         """Return line and send button."""
         return LINE, SEND
+
+    def started_by(self, command_line: str, mode: AgentMode) -> StartedBy:
+        """A Mac's program is started by hand, or runs as a service."""
+        del command_line
+        return "service" if mode == "service" else "customer"
 
     def watches(self, mode: AgentMode) -> tuple[Watch, ...]:
         """Nothing on a Mac changes for a restart that never comes."""

@@ -8,6 +8,7 @@ registry, boot options), never by the agent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -16,15 +17,26 @@ from rrsim.live_clock import monotonic_us
 from rrsim.machine import inventory
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Address, AgentAdapter, Watch
-from rrsim.machine.desktop import DesktopWindow
+from rrsim.machine.desktop import CannotPress, DesktopWindow
 from rrsim.people import vocabulary as said
 from rrsim.protocol.messages import AgentMode
 from rrsim.scenario import actions
 
+MOST_PICTURES: Final = 50
+LOOKS: Final = 40
+LOOK_EVERY_US: Final = 50_000
 PROCESSES_EVERY_US: Final = 100_000
 CLICK_OWNER_US: Final = 3_000_000
 """A window that goes away within this time of a click in it went because of the click."""
 SETTLE_TIMEOUT_S: Final = 30.0
+CHAT_TIMEOUT_S: Final = 10.0
+
+
+_SET_UP: Final = (
+    actions.AppBlocks, actions.AppLetsGo, actions.InstallerRuns, actions.WindowsAsksRestart, actions.PrivilegeTaken,
+    actions.PrivilegeGiven,
+)
+"""Actions that put something on the machine and are over as soon as it is there."""
 
 
 class NotPossible(RuntimeError):
@@ -107,7 +119,10 @@ class LivePc:
         self._shared = False
         self._ending = False
         self._hands = asyncio.Lock()
+        self._chat_shown = asyncio.Event()
         self._before: tuple[str, ...] = ()
+        self.pictures: dict[str, bytes] = {}
+        """The screen at every press, as PNG, by number and button."""
         self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
             actions.PowerCut: self._power_cut, actions.PowerReturns: self._power_returns,
             actions.PcCrashes: self._crashes, actions.WindowsAsksRestart: self._windows_asks,
@@ -135,7 +150,7 @@ class LivePc:
         """Tell when a process that decides for the agent begins or ends, until cancelled."""
         known: dict[int, str] = {}
         while True:
-            now = {pid: line for pid, line in self.machine.processes().items() if self.adapter.core_process(line)}
+            now = {pid: line for pid, line in self.machine.processes().items() if self._decides(line)}
             for _ in known.keys() - now.keys():
                 self._observe(seen.AgentStopped("the machine went down" if self._ending else "it ended"))
             for pid in now.keys() - known.keys():
@@ -143,10 +158,15 @@ class LivePc:
             known = now
             await pause(PROCESSES_EVERY_US)
 
+    def _decides(self, command_line: str) -> bool:
+        """Say whether this process decides: where the service is the agent, what the customer starts only asks it."""
+        if not self.adapter.core_process(command_line):
+            return False
+        return self.mode != "service" or self.adapter.started_by(command_line, self.mode) != "customer"
+
     def _started(self, command_line: str) -> seen.AgentStarted:
         signed_in = self.machine.signed_in
-        words = command_line.lower()
-        why: Any = "service" if self.mode == "service" else "autostart" if " agent" in words else "customer"
+        why = self.adapter.started_by(command_line, self.mode)
         return seen.AgentStarted(
             boot=self.machine.boot, user="customer" if signed_in else "", elevated=True,
             desktop="visible" if signed_in else "none", safe_mode=self.machine.safe_mode, why=why,
@@ -158,10 +178,16 @@ class LivePc:
             await self.adapter.start_support(self.machine, code)
 
     async def settled(self) -> None:
-        """Wait until the hands are free: a window that is being operated is no start for a scenario."""
+        """Wait until the hands are free and the customer sees the session: before that no scenario starts.
+
+        An agent that shows no chat window is not waited for longer than a busy host takes to show one.
+        """
         async with asyncio.timeout(SETTLE_TIMEOUT_S):
             async with self._hands:
-                return
+                pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHAT_TIMEOUT_S):
+                await self._chat_shown.wait()
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
@@ -171,7 +197,7 @@ class LivePc:
             case seen.SessionEnds():
                 self._ending = True
             case seen.WentDown():
-                self._windows_change(())
+                self._windows_change((), down=True)
                 self._ending = False
             case seen.RestartStopped():
                 self._ending = False
@@ -183,7 +209,9 @@ class LivePc:
         """Take the list of windows up, and tell what came and went."""
         self._windows_change(windows)
 
-    def _windows_change(self, windows: tuple[DesktopWindow, ...]) -> None:
+    def _windows_change(self, windows: tuple[DesktopWindow, ...], down: bool = False) -> None:
+        if self._ending and not down:
+            return  # who closed what is known when the machine is down
         there = {one.hwnd: one for one in windows}
         for hwnd in [h for h in self._open if h not in there]:
             kind, _ = self._open.pop(hwnd)
@@ -195,6 +223,9 @@ class LivePc:
             kind = self.adapter.window(window) or self.machine.window_kind(window)
             if kind is not None:
                 self._open[hwnd] = (kind, window)
+                if kind == "chat":
+                    self._chat_shown.set()
+                self._by_hand.clear()  # a click that brought a window up has closed none
                 self._observe(seen.WindowShown(kind))
         shared = any(self.adapter.shows_sharing(window) for _, window in self._open.values())
         if shared != self._shared:
@@ -205,7 +236,7 @@ class LivePc:
         who, at_us = self._by_hand.pop(hwnd, ("", 0))
         if who and monotonic_us() - at_us < CLICK_OWNER_US:
             return who
-        return "windows" if self._ending else "agent"
+        return "windows" if self._ending and hwnd not in self.machine.closed_by_program else "agent"
 
     # --- what people do -------------------------------------------------------------------------------------------
 
@@ -229,21 +260,41 @@ class LivePc:
 
     async def _press(self, press: said.Press) -> None:
         async with self._hands:
-            found = next(((h, w) for h, (kind, w) in self._open.items() if kind == press.window), None)
+            found = await self._find(press.window)
             if found is None:
                 open_ones = ", ".join(kind for kind, _ in self._open.values()) or "none"
                 raise NotPossible(
                     f"press {press.button!r} in the {press.window}: it is not on the desktop; there are: {open_ones}"
                 )
-            hwnd, _ = found
+            hwnd = found
             control = self.adapter.control(press.window, press.button)
             controls = (control,) if control is not None else self.machine.dialog_controls(press.window, press.button)
             if not controls:
                 raise NotPossible(f"the {press.window} has no button {press.button!r} that is known here")
+            await self._picture(f"{press.window} {press.button}")
             self._by_hand[hwnd] = (press.who, monotonic_us())
             self._observe(seen.Clicked(press.who, press.window, press.button))
             for one in controls:
-                await self.machine.click(hwnd, one)
+                try:
+                    await self.machine.click(hwnd, one)
+                except CannotPress as error:
+                    raise NotPossible(str(error)) from error
+
+    async def _picture(self, what: str) -> None:
+        """Keep a picture of the screen as it was when somebody pressed something; not every machine has one."""
+        if len(self.pictures) < MOST_PICTURES:
+            with contextlib.suppress(NotPossible, OSError):
+                picture = await asyncio.to_thread(self.machine.screenshot)
+                self.pictures[f"press-{len(self.pictures) + 1:02d}-{what.replace(' ', '-')}.png"] = picture
+
+    async def _find(self, kind: seen.Window) -> int | None:
+        """Return the window that is meant; one that is just being drawn is waited for, as a person would."""
+        for _ in range(LOOKS):
+            found = next((hwnd for hwnd, (one, _) in self._open.items() if one == kind), None)
+            if found is not None:
+                return found
+            await pause(LOOK_EVERY_US)
+        return None
 
     async def _type_chat(self, text: str) -> None:
         async with self._hands:
@@ -278,7 +329,11 @@ class LivePc:
         handler = self._handlers.get(type(action))
         if handler is None:
             raise NotPossible(f"this machine cannot do: {type(action).__struct_config__.tag}")
-        await handler(action)
+        if isinstance(action, _SET_UP):
+            async with self._hands:  # the next step waits until it is there
+                await handler(action)
+        else:
+            await handler(action)
 
     async def _power_cut(self, action: actions.PowerCut) -> None:
         await self.machine.power_cut()
@@ -299,7 +354,7 @@ class LivePc:
     async def _installer(self, action: actions.InstallerRuns) -> None:
         if action.deletes_agent or action.survives_boots:
             raise NotPossible("this machine's installer neither removes the agent nor leaves work for several boots")
-        await self.machine.run_installer(shows_dialog=action.shows_dialog)
+        await self.machine.run_installer(silent=not action.shows_dialog, restarts=False)
 
     async def _app_blocks(self, _: Any) -> None:
         await self.machine.block_shutdown(True)
@@ -318,7 +373,7 @@ class LivePc:
         await self.machine.answer_restarts_with(1191)
 
     async def _agent_dies(self, _: actions.AgentDies) -> None:
-        await self.machine.kill_program(self.adapter.core_process)
+        await self.machine.kill_program(self._decides)
 
     async def _helper_dies(self, _: Any) -> None:
         await self.machine.kill_program(self.adapter.helper_process)
@@ -338,7 +393,12 @@ class LivePc:
         await self.machine.power_on()
 
     async def _logs_off(self, _: Any) -> None:
-        await self.machine.log_off()
+        self._ending = True  # Windows ends the session, and with it the programs
+        try:
+            await self.machine.log_off()
+            self._windows_change((), down=True)
+        finally:
+            self._ending = False
 
     # --- after the steps ---------------------------------------------------------------------------------------------
 
@@ -351,7 +411,11 @@ class LivePc:
 
     async def probe(self) -> None:
         """The harness's own clean restart, whatever state the PC is in; afterwards the right user signs in."""
-        await self.machine.restart("probe")
+        await self.machine.out_of_the_block_screen()
+        if self.machine.phase == "off":
+            await self.machine.power_on()
+        else:
+            await self.machine.restart("probe")
         await self.machine.reach("welcome")
         await self.machine.log_on()
 

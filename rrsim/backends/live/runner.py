@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +12,15 @@ import msgspec
 
 from rrsim import __version__
 from rrsim.backends.live import evidence
+from rrsim.backends.live.credentials import Mask
 from rrsim.backends.live.link import Link
 from rrsim.backends.live.pc import LivePc
 from rrsim.backends.live.stage import Stage
 from rrsim.backends.live.world import REPS, Side
-from rrsim.machine.adapters import Address, AgentAdapter, ServerAdapter
+from rrsim.machine.adapters import SEEN_THROUGH_AGENT, SEEN_THROUGH_SERVER, Address, AgentAdapter, ServerAdapter
 from rrsim.machine.interface import Capability
 from rrsim.people import customer
+from rrsim.protocol.settings import Account
 from rrsim.scenario import director, needs, scaling
 from rrsim.scenario.accounts import account_of
 from rrsim.scenario.history import Header, History
@@ -28,6 +30,8 @@ from rrsim.scenario.result import RunResult
 
 LONGEST_RUN_S: Final = 3600.0
 """Bound on any run, besides what the scenario itself may take."""
+STRIKE_LIMIT_S: Final = 20.0
+"""How long one part of a run may take to end; what is left then is ended by force."""
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -46,7 +50,19 @@ class Bench(msgspec.Struct, frozen=True):
     scale: float
     build: str = ""
     """Digest of the agent's build."""
-    mac: Callable[..., Any] | None = None
+    mac: tuple[AgentAdapter, Callable[..., Awaitable[Any]]] | None = None
+    """Agent and machines of Mac customers; none: cases with a Mac are skipped."""
+    mac_capabilities: frozenset[Capability] = frozenset()
+    versions: tuple[str, ...] = ()
+    """What runs here, in which version, for the evidence."""
+
+    def agent_of(self, case: Scenario) -> AgentAdapter:
+        """Return the agent that the customers of a case have."""
+        return self.mac[0] if case.given.platform == "mac" and self.mac else self.agent
+
+    def can(self, case: Scenario) -> frozenset[Capability]:
+        """Return what the machines of a case can do."""
+        return self.mac_capabilities if case.given.platform == "mac" and self.mac else self.capabilities
 
 
 def skipped(case: Scenario, bench: Bench) -> str:
@@ -54,10 +70,13 @@ def skipped(case: Scenario, bench: Bench) -> str:
 
     A case that needs what the machine lacks is skipped with that name, never passed.
     """
-    missing = {name: why for name, why in needs.needs(case).items() if name not in bench.capabilities}
+    missing = {name: why for name, why in needs.needs(case).items() if name not in bench.can(case)}
     if missing:
         return "needs " + "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))
     account = account_of(case.given)
+    product = _not_in_the_product(case, account, bench)
+    if product:
+        return product
     close = needs.too_close(case, account, bench.resolution_us, bench.scale)
     if close:
         apart = f"{bench.backend} tells {bench.resolution_us / 1e6:g} s apart, at time scale {bench.scale:g}"
@@ -66,6 +85,24 @@ def skipped(case: Scenario, bench: Bench) -> str:
         scaling.check(bench.scale, account.resume_window_us, bench.restart_us)
     except scaling.BadScale as error:
         return f"needs another time scale ({error})"
+    return ""
+
+
+def _not_in_the_product(case: Scenario, account: Account, bench: Bench) -> str:
+    """Return what a case asks of agent or server that its adapter says it has not; empty: nothing."""
+    agent = bench.agent_of(case)
+    server = bench.server()
+    if case.given.agent not in agent.modes:
+        return f"needs {case.given.agent} mode (the agent {agent.name} does not have it)"
+    for name, why in sorted(needs.needs(case).items()):
+        for end in (agent, server):
+            if name in end.lacks:
+                return f"needs {name} ({why}; {end.name} cannot do it)"
+    said = server.unsupported(case.given.kind, account)
+    if said:
+        return f"needs {said} (the server {server.name} does not have it)"
+    if bench.scale != 1 and not server.scales:
+        return f"needs time scale 1 (the settings of the server {server.name} cannot be scaled)"
     return ""
 
 
@@ -86,22 +123,31 @@ async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> Run
     server = bench.server()
     world = Stage(scaled, account, bench.scale, seed, history, server)
     world.direct_from(director.plan(scaled))
-    problem = ""
+    try:
+        world.mask = Mask((*bench.agent_of(case).secrets(), *server.secrets()))
+        problem = world.mask.text(await _played(world, bench, folder))
+        stand_ins = _stand_ins(case, world)
+        machines = [side.pc.machine for side in world.sides if side.pc.machine is not None]
+        unseen = unobserved(server, [side.pc.adapter for side in world.sides], machines)
+        history.header = msgspec.structs.replace(header, stand_ins=stand_ins, unobserved=unseen)
+        result = _judged(case, scaled, seed, bench, history, problem, stand_ins)
+        if result.outcome != "passed":
+            await evidence.collect(folder, result, world, server, bench)
+    finally:
+        await _strike(world, server)
+    return result
+
+
+async def _played(world: Stage, bench: Bench, folder: Path) -> str:
+    """Play a case to its end; return what went wrong in the harness, if something did."""
     try:
         async with asyncio.timeout(LONGEST_RUN_S):
-            address = await server.start(str(folder / "server"))
+            address = await world.server.start(str(folder / "server"))
             await _set_stage(world, bench, address, folder)
             await world.over
     except Exception as error:  # noqa: BLE001 (whatever it was, the run's evidence is kept and the others go on)
-        problem = f"{type(error).__name__}: {error}"
-    stand_ins = tuple(sorted({name for side in world.sides for name in side.pc.machine.stand_ins}))
-    unobserved = _unobserved(bench, server, world)
-    history.header = msgspec.structs.replace(header, stand_ins=stand_ins, unobserved=unobserved)
-    result = _judged(case, scaled, seed, bench, history, problem, stand_ins)
-    if result.outcome != "passed":
-        await evidence.collect(folder, result, world, server, bench)
-    await _strike(world, server)
-    return result
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 async def _set_stage(world: Stage, bench: Bench, address: Address, folder: Path) -> None:
@@ -131,22 +177,39 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
         world.saw(side, "net", what)
 
     link = Link(given.pc, bench.scale, world.streams_of(number), net_saw, lambda: ("127.0.0.1", address.port))
-    pc = LivePc(number, None, bench.agent, given.agent, saw)
+    agent, make = bench.mac if given.platform == "mac" and bench.mac else (bench.agent, bench.machine)
+    pc = LivePc(number, None, agent, given.agent, saw)
     side = Side(number, pc, link, person, world.streams_of(number))
     world.sides.append(side)
     port = await link.start()
-    pc.machine = await bench.machine(f"pc-{number}", folder, pc.machine_saw)
+    pc.machine = await make(f"pc-{number}", folder, pc.machine_saw)
     pc.machine.eyes_saw = pc.eyes_saw
-    pc.machine.agent_exe_names = frozenset(bench.agent.executables)
+    pc.machine.agent_exe_names = frozenset(agent.executables)
     await pc.prepare(Address(address.host, port, address.ca_file), world.account.language)
 
 
-def _unobserved(bench: Bench, server: ServerAdapter, world: Stage) -> tuple[str, ...]:
-    """Return which kinds of sources and events nobody could see in this run."""
-    missing = {"server", "wire", "console"} - server.observes
-    for side in world.sides:
-        missing |= set(side.pc.machine.unobserved)
-    return tuple(sorted(missing - bench.agent.observes))
+def _stand_ins(case: Scenario, world: Stage) -> tuple[str, ...]:
+    """Return everything that stood in for a part of the world in this run, the relay's modelled networks included."""
+    machines = [side.pc.machine for side in world.sides if side.pc.machine is not None]
+    relay = {
+        "dial-up": case.given.pc.network == "dial-up", "vpn": case.given.pc.network == "vpn",
+        "wifi": case.given.pc.network == "wifi", "captive portal": case.given.pc.captive_portal,
+    }
+    modelled = {f"stand-in: {name} (phases of the relay)" for name, used in relay.items() if used}
+    return tuple(sorted(modelled.union(*(machine.stand_ins for machine in machines))))
+
+
+def unobserved(server: ServerAdapter, agents: Iterable[AgentAdapter], machines: Iterable[Any]) -> tuple[str, ...]:
+    """Return which kinds of sources and which events nobody could see in a run with these adapters and machines.
+
+    What one customer's adapter cannot see counts for the whole run: a check speaks of all customers.
+    """
+    missing = set(SEEN_THROUGH_SERVER - server.observes)
+    for agent in agents:
+        missing |= SEEN_THROUGH_AGENT - agent.observes
+    for machine in machines:
+        missing |= set(machine.unobserved)
+    return tuple(sorted(missing))
 
 
 def _judged(
@@ -164,16 +227,17 @@ def _judged(
 
 
 async def _strike(world: Stage, server: ServerAdapter) -> None:
-    """Take everything of a run away; what fails here is said by the next run's reaper."""
-    await world.stop()
+    """Take everything of a run away, one thing after the other; what resists is cleared by force with its folder."""
+    await _within(STRIKE_LIMIT_S, world.stop())
     for side in world.sides:
-        with contextlib.suppress(OSError, RuntimeError):
-            await side.link.close()
+        await _within(STRIKE_LIMIT_S, side.link.close())
         if side.pc.machine is not None:
-            await side.pc.machine.close()
-    await server.close()
+            await _within(STRIKE_LIMIT_S, side.pc.machine.close())
+    await _within(STRIKE_LIMIT_S, server.close())
 
 
-def run_in_new_loop(case: Scenario, seed: int, bench: Bench, folder: Path) -> RunResult:
-    """Like :func:`run_case`, for callers without an event loop."""
-    return asyncio.run(run_case(case, seed, bench, folder))
+async def _within(limit_s: float, work: Awaitable[Any]) -> None:
+    """Do a part of striking the stage; that it fails must not keep the other parts from being done."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(limit_s):
+            await work

@@ -16,6 +16,8 @@ from rrsim.scenario.vocabulary import EVENT_NAMES
 
 PREPARE_LIMIT_US: Final = 120_000_000
 """A session that is not as ``given`` says by then means that the harness, not the product, is at fault."""
+TURNS_TO_BEGIN: Final = 4
+"""Turns of the event loop after which an action of a person has surely begun."""
 FEWEST_SETTLE_US: Final = 1_500_000
 """A quiet spell is never scaled below this: real machines and people take their time."""
 PROBE_POLL_US: Final = 500_000
@@ -125,6 +127,8 @@ class Stage(LiveWorld):
         self.state, commands = director.step(self.plan, self.state, event)
         for command in commands:
             match command:
+                case director.Wake() if command.token.startswith("step "):
+                    self.soon(self._wake_when_hands_rest(command), "wait for hands")
                 case director.Wake():
                     self.timers.start(("director", command.token), self._real_us(command), self._woke, command.token)
                 case director.Unwake():
@@ -146,6 +150,9 @@ class Stage(LiveWorld):
 
     def _real_us(self, wake: director.Wake) -> int:
         """How long a wait of the director's really takes: its own quiet spells scale, bounds on machines do not."""
+        if wake.token == "patience":
+            own_us = director.PATIENCE_US
+            return wake.after_us - own_us + round(own_us / self.scale)
         if wake.token != "settle":
             return wake.after_us
         if self.state.phase == "probing":
@@ -154,6 +161,14 @@ class Stage(LiveWorld):
             own_us = director.PROBED_US
             return wake.after_us - own_us + max(FEWEST_SETTLE_US, round(own_us / self.scale))
         return max(FEWEST_SETTLE_US, round(wake.after_us / self.scale))
+
+    async def _wake_when_hands_rest(self, wake: director.Wake) -> None:
+        """A delay between steps begins when what the step before set off is done: real hands take their time."""
+        for _ in range(TURNS_TO_BEGIN):
+            await pause(0)
+        for side in self.sides:
+            await side.pc.settled()
+        self.timers.start(("director", wake.token), wake.after_us, self._woke, wake.token)
 
     def _woke(self, token: str) -> None:
         self.direct(director.Woke(token))

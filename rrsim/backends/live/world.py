@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from rrsim import people
+from rrsim.backends.live.credentials import Mask
 from rrsim.backends.live.link import Link
 from rrsim.backends.live.pc import LivePc, NotPossible
 from rrsim.backends.live.timers import Timers
@@ -69,6 +70,8 @@ class LiveWorld:
         self.seed = seed
         self.history = history
         self.server = server
+        self.mask = Mask(())
+        """Takes the credentials of the products out of whatever is written down."""
         self.loop = asyncio.get_running_loop()
         self.timers = Timers(self.loop)
         self.tracker = Tracker()
@@ -99,6 +102,7 @@ class LiveWorld:
 
     def note(self, source: str, event: Any, number: int, at_us: int | None = None) -> None:
         """Append to the history; tell the director if a step waits for this type of event."""
+        event = self.mask.value(event)
         self.history.append(self.now_us() if at_us is None else at_us, source, event)
         if type(event) in self.watched:
             self.tell_director(event, number)

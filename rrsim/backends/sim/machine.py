@@ -65,9 +65,10 @@ class SimMachine:
         self._give("pc", parts.StartSupport("session-1"))
 
     def start(self) -> None:
-        """Switch it on."""
+        """Switch it on; electricity that was cut comes back with it."""
         self._reset_reason = "power on"
-        self._give("pc", act.CustomerPowersOn())
+        mains = self._pc.power.mains
+        self._give("pc", act.CustomerPowersOn() if mains else act.PowerReturns())
 
     def reset(self) -> None:
         """Reset it from outside; nothing is flushed."""

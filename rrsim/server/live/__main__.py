@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from rrsim.server.live.journal import JournalError
@@ -20,12 +23,22 @@ def main() -> int:
     parser.add_argument("--api-port", type=int, default=0, help="port of the control API; 0: a free one")
     parser.add_argument("--profile", default="gotoassist-corporate", help="profile of the default account")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
-    given = parser.parse_args()
+    parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input ends")
+    given = vars(parser.parse_args())
+    if given.pop("until_input_ends"):
+        threading.Thread(target=_stop_with_input, daemon=True).start()
     try:
-        return asyncio.run(serve(ServerOptions(**vars(given))))
+        return asyncio.run(serve(ServerOptions(**given)))
     except (JournalError, OSError, KeyError) as error:
         sys.stderr.write(f"rrsim serve: {error}\n")
         return 70
+
+
+def _stop_with_input() -> None:
+    """Tell this process to stop when the one that holds the other end of its standard input is gone."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

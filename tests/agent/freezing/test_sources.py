@@ -46,6 +46,30 @@ def test_an_agent_that_imports_its_builder_is_not_frozen(root: Path) -> None:
     assert caught.value.saw == "rrsim.agent.build"
 
 
+@pytest.mark.parametrize("name", [
+    "agent/adapter.py", "agent/mac.py", "agent/freezing/steps.py", "machine/__init__.py", "machine/adapters.py",
+    "scenario/model.py", "backends/live/pc.py", "server/core.py",
+])
+def test_an_agent_that_imports_the_harness_is_not_frozen(name: str, root: Path) -> None:
+    for path in (root / "rrsim" / name, (root / "rrsim" / name).with_name("__init__.py")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    module = "rrsim." + name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    (root / "rrsim" / "clock.py").write_text(f"def now():\n    import {module}\n")
+    with pytest.raises(BuildError) as caught:
+        sources.agent_modules(root)
+    assert module in caught.value.saw
+
+
+def test_our_own_agent_consists_of_itself_the_protocol_and_the_clock() -> None:
+    modules = sources.agent_modules()
+    assert {"rrsim.agent.core", "rrsim.agent.runtime", "rrsim.agent.windows.service"} <= modules
+    assert {".".join(name.split(".")[:2]) for name in modules} == {
+        "rrsim", "rrsim.agent", "rrsim.protocol", "rrsim.live_clock",
+    }
+    assert not modules & {"rrsim.agent.adapter", "rrsim.agent.build", "rrsim.agent.mac", "rrsim.agent.freezing"}
+
+
 def test_a_program_that_is_not_there_is_named(root: Path) -> None:
     with pytest.raises(BuildError, match=r"rrsim\.broken\.rragent_broken"):
         sources.closure([sources.BROKEN_ENTRY], root)

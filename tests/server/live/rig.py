@@ -75,6 +75,17 @@ class Handle:
                     return shown
                 await history.more(seen)
 
+    async def said(self, session: str, text: str) -> None:
+        """Wait until this line is in the chat; what it waits on is the history, not the time."""
+        history = self.server.registry.history if self.server else None
+        assert history is not None, "only for a server in this process"
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                seen = len(history)
+                if text in await self.transcript(session):
+                    return
+                await history.more(seen)
+
     def agent(self, number: int = 1, **more: Any) -> ScriptedAgent:
         """Return a scripted agent on machine ``number``."""
         return ScriptedAgent(self.endpoints.agent_port, Path(self.endpoints.ca), f"machine-{number}", **more)

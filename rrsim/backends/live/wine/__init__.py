@@ -3,13 +3,12 @@
 What Wine lacks is provided by stand-ins, small C programs under ``c/``; each run lists those that took part.
 """
 
-from rrsim.backends.live.wine.eyes import Control, ControlCovered, ControlMissing, DesktopWindow
+from rrsim.backends.live.wine.eyes import ControlCovered, ControlMissing
 from rrsim.backends.live.wine.lease import reap
 from rrsim.backends.live.wine.machine import WineMachine
 from rrsim.backends.live.wine.parts import WineMissing
 from rrsim.backends.live.wine.power import MachineFailed
 
 __all__ = [
-    "Control", "ControlCovered", "ControlMissing", "DesktopWindow", "MachineFailed", "WineMachine", "WineMissing",
-    "reap",
+    "ControlCovered", "ControlMissing", "MachineFailed", "WineMachine", "WineMissing", "reap",
 ]

@@ -9,63 +9,38 @@ from typing import Any, Literal
 
 import msgspec
 
-Rect = tuple[int, int, int, int]
-"""Left, top, right, bottom on the screen; right and bottom are outside."""
+from rrsim.machine.desktop import CannotPress, Control, DesktopWindow
 
 
-class ControlMissing(Exception):
+class ControlMissing(CannotPress):
     """There is no such window, or no such control in it, or it cannot be pressed now."""
 
 
-class ControlCovered(Exception):
+class ControlCovered(CannotPress):
     """Another window lies over the control: a person could not press it either."""
-
-
-class Control(msgspec.Struct, frozen=True):
-    """A button, text or field inside a window."""
-
-    hwnd: int
-    id: int
-    cls: str
-    text: str
-    rect: Rect
-    visible: bool
-    enabled: bool
-
-
-class DesktopWindow(msgspec.Struct, frozen=True):
-    """A window on the customer's desktop. Of a list of windows, the first is the topmost."""
-
-    hwnd: int
-    pid: int
-    exe: str
-    cls: str
-    title: str
-    rect: Rect
-    controls: tuple[Control, ...] = ()
-    foreground: bool = False
-
-    def control(self, which: int | str) -> Control:
-        """Return a control by its id, or by its text without the ``&`` of its shortcut.
-
-        Raises:
-            ControlMissing: there is none that can be pressed; the message lists those there are.
-        """
-        for one in self.controls:
-            named = one.id == which if isinstance(which, int) else plain(one.text).casefold() == which.casefold()
-            if named and one.visible and one.enabled:
-                return one
-        there = ", ".join(
-            f"{one.id} {plain(one.text)!r}{'' if one.visible and one.enabled else ' (off)'}" for one in self.controls
-        )
-        raise ControlMissing(
-            f"{self.title!r} of {self.exe}: no control {which!r} that can be pressed; there are: {there or 'none'}"
-        )
 
 
 def plain(text: str) -> str:
     """Return a label as a person reads it."""
     return text.replace("&&", "\0").replace("&", "").replace("\0", "&")
+
+
+def pressable(window: DesktopWindow, which: int | str) -> Control:
+    """Return a control by its id, or by its text without the ``&`` of its shortcut.
+
+    Raises:
+        ControlMissing: there is none that can be pressed; the message lists those there are.
+    """
+    for one in window.controls:
+        named = one.id == which if isinstance(which, int) else plain(one.text).casefold() == which.casefold()
+        if named and one.visible and one.enabled:
+            return one
+    there = ", ".join(
+        f"{one.id} {plain(one.text)!r}{'' if one.visible and one.enabled else ' (off)'}" for one in window.controls
+    )
+    raise ControlMissing(
+        f"{window.title!r} of {window.exe}: no control {which!r} that can be pressed; there are: {there or 'none'}"
+    )
 
 
 def windows(fields: dict[str, Any]) -> tuple[DesktopWindow, ...]:
@@ -103,14 +78,13 @@ def target(seen: tuple[DesktopWindow, ...], hwnd: int, which: int | str | Litera
     """
     window = find(seen, hwnd)
     if which == "close":
-        x, y = window.rect[2] - 13, window.rect[1] + 13
+        x, y = window.rect.right - 13, window.rect.top + 13
     else:
-        left, top, right, bottom = window.control(which).rect
-        x, y = (left + right) // 2, (top + bottom) // 2
+        x, y = pressable(window, which).rect.middle
     for one in seen:
         if one.hwnd == hwnd:
             return x, y
-        if one.rect[0] <= x < one.rect[2] and one.rect[1] <= y < one.rect[3]:
+        if one.rect.holds(x, y):
             raise ControlCovered(
                 f"{which!r} of {window.title!r} lies under {one.title!r} of {one.exe}; move or answer that first"
             )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from rrsim.backends.live.wine import eyes, lease, parts, template
-from rrsim.backends.live.wine.eyes import DesktopWindow
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
 from rrsim.backends.live.wine.power import MachineFailed, NotPossible, Power
 from rrsim.backends.live.wine.screen import Screen
+from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.identity import BootIdentity
 from rrsim.machine.observations import AnyObservation, Phase, RestartCause
 
@@ -140,11 +140,15 @@ class WineMachine:
         await self._power.begin("off")
         await self._power.wait_phase("off")
 
-    async def restart(self, cause: RestartCause = "probe", *, force: bool = True) -> None:
-        """Have Windows restart for the harness, and wait for the welcome screen of the next boot."""
+    async def restart(self, cause: RestartCause = "probe", *, force: bool | None = None) -> None:
+        """Have Windows restart. The harness's own, the probe, is forced and waited for: the next welcome screen is up.
+
+        Any other is a person's or a program's wish, which an open document may hold up: returns when it has begun.
+        """
         before = self.boot
-        await self._power.begin("restart", force=force, cause=cause)
-        await self._power.wait_phase("welcome", not_boot=before)
+        await self._power.begin("restart", force=cause == "probe" if force is None else force, cause=cause)
+        if cause == "probe":
+            await self._power.wait_phase("welcome", not_boot=before)
 
     async def power_cut(self) -> None:
         """Take the electricity away."""
@@ -233,12 +237,13 @@ class WineMachine:
         """Have Windows show its own restart dialog."""
         await self.start([r"C:\rrsim\restart-dialog.exe"])
 
-    async def run_installer(self, *, silent: bool = False) -> None:
+    async def run_installer(self, *, silent: bool = False, restarts: bool = True) -> None:
         """Start a real installer: its last page offers a restart, and work waits for the next boot (``PendingWork``).
 
-        ``silent`` shows no window, and the installer restarts by itself.
+        ``silent`` shows no window, and the installer restarts by itself, unless ``restarts`` is off.
         """
-        await self.start([r"C:\rrsim\installer.exe", *(["/S"] if silent else [])])
+        words = ["/S", *([] if restarts else ["/NOREBOOT"])] if silent else []
+        await self.start([r"C:\rrsim\installer.exe", *words])
 
     async def use_start_menu(self, what: str = "restart", *, force: bool = False) -> None:
         """Choose ``restart``, ``off`` or ``log off`` in the start menu."""

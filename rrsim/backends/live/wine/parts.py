@@ -63,13 +63,18 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rrsim"
 
 
+def missing_programs() -> tuple[str, ...]:
+    """Return which of the host's programs are not there."""
+    return tuple(name for name in NEEDED if shutil.which(name) is None)
+
+
 def require_programs() -> None:
     """Check that every program of the host is there.
 
     Raises:
         WineMissing: some are not; the message names them and the command that installs them.
     """
-    missing = [name for name in NEEDED if shutil.which(name) is None]
+    missing = missing_programs()
     if missing:
         raise WineMissing(
             f"a Wine machine needs {', '.join(NEEDED)}; not found: {', '.join(missing)}; install them with: {INSTALL}"

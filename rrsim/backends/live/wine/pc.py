@@ -14,19 +14,21 @@ from typing import Any, Final
 
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.wine import eyes
-from rrsim.backends.live.wine.eyes import DesktopWindow
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
 from rrsim.backends.live.wine.machine import WineMachine
-from rrsim.backends.live.wine.power import NotPossible
+from rrsim.backends.live.wine.power import NotPossible, by, flagged
 from rrsim.backends.live.wine.screen import Screen
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Watch
+from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.interface import Capability
 
 LOOK_AGAIN_US: Final = 40_000
 LAST_LOOK_LIMIT_S: Final = 3.0
 REACH_LIMIT_S: Final = 60.0
 MOST_LOG_LINES: Final = 5_000
+LOOKS_AT_A_STRANGER: Final = 3
+"""So many looks decide that a process belongs to no machine of this harness."""
 RESOLUTION_US: Final = 1_500_000
 """What this machine can tell apart at a deadline: clicks, process starts and the host's load lie below it."""
 RESTART_US: Final = 3_000_000
@@ -36,14 +38,18 @@ CAPABILITIES: Final[frozenset[Capability]] = frozenset({
     "restart", "power off", "reset", "power cut", "safe mode", "log on", "log off", "windows dialog",
     "installer dialog", "press", "dial", "pull the cable", "screenshot", "logs", "boot identity", "host reset reason",
     "inventory", "blocked shutdown", "missing privilege", "process kill", "link faults", "several customers",
-    "server restart", "captive portal", "vpn", "wifi", "updates",
+    "server restart", "captive portal", "vpn", "wifi", "mac customer", "silent installer",
 })  # fmt: skip
+
+FLAG_EVERY_US: Final = 20_000
+"""How often the machine's boot options are looked at: they are a file on the host, and nobody inside need be asked."""
 
 _DIALOGS: Final[dict[str, seen.Window]] = {
     "restart-dialog.exe": "windows restart dialog", "installer.exe": "installer restart dialog",
     "rrwinlogon.exe": "block screen",
 }
 """Programs of the harness whose windows scenarios know by name."""
+_INSTALLED: Final = "file:C:/Program Files/Example Printer Driver/"
 _BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
 
 
@@ -62,8 +68,12 @@ class WinePc(WineMachine):
         self._opening_watcher: asyncio.Task[None] | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LOG_LINES)
         self._mine: dict[int, str] = {}
-        self._others: set[int] = set()
+        self._others: dict[int, int] = {}
         self._told_display = False
+        self._flag = False
+        self._flag_task: asyncio.Task[None] | None = None
+        self.closed_by_program: set[int] = set()
+        """Windows that their own program closed while Windows went down, as the shutdown's witness saw it."""
         super().__init__(name, folder, screen, self._saw)
         self.on_windows = lambda _shown, _gone: self.eyes_saw(self._seen)
         self.on_helper_lines(self._helper_said)
@@ -74,14 +84,23 @@ class WinePc(WineMachine):
     def _saw(self, event: Any) -> None:
         self._lines.append(repr(event))
         self._outer(event)
-        if isinstance(event, seen.PhaseBegan) and event.phase == "welcome" and self._watches:
+        if isinstance(event, seen.PhaseBegan) and event.phase == "services" and self._watches:
             self._open_watcher()
+        elif isinstance(event, seen.BootBegan):
+            self._flag_task = asyncio.create_task(self._watch_boot_flag())
         elif isinstance(event, seen.WentDown):
+            self._look_at_boot_flag()
+            self._end_flag_task()
             self._close_watcher()
 
     def _helper_said(self, fields: Fields) -> None:
         self._lines.append(repr(fields))
-        if fields.get("event") == "accepted" and fields.get("restart"):
+        by_agent = by(fields).casefold() in {name.casefold() for name in self.agent_exe_names}
+        if fields.get("event") == "closed itself":
+            self.closed_by_program.add(int(fields["hwnd"]))
+        elif not by_agent:
+            return  # what dialogs, installers and the harness ask for is no call of the agent's
+        elif fields.get("event") == "accepted" and fields.get("restart"):
             self._outer(seen.HostCall("restart requested", ok=True))
         elif fields.get("event") == "refused":
             self._outer(seen.HostCall("restart requested", ok=False, detail=f"error {fields.get('error')}"))
@@ -102,6 +121,24 @@ class WinePc(WineMachine):
         self._open_watcher()
         if self._opening_watcher is not None:
             await self._opening_watcher
+
+    async def _watch_boot_flag(self) -> None:
+        while True:
+            self._look_at_boot_flag()
+            await pause(FLAG_EVERY_US)
+
+    def _look_at_boot_flag(self) -> None:
+        """The boot options are the machine's own, whoever changes them."""
+        there = flagged(self.prefix)
+        if there != self._flag:
+            self._flag = there
+            self._power.used.add("boot options")
+            self._outer(seen.HostCall("boot flag set" if there else "boot flag cleared", ok=True))
+
+    def _end_flag_task(self) -> None:
+        if self._flag_task is not None:
+            self._flag_task.cancel()
+            self._flag_task = None
 
     def _open_watcher(self) -> None:
         if self._opening_watcher is not None:
@@ -154,7 +191,8 @@ class WinePc(WineMachine):
         elif not there and was_there:
             verb = watch.goes
         if verb is not None:
-            self._outer(seen.HostCall(verb, ok=True))
+            name = watch.path.rpartition("\\\\")[2] if watch.kind == "value" else ""
+            self._outer(seen.HostCall(verb, ok=True, detail=name))
 
     # --- power --------------------------------------------------------------------------------------------------------
 
@@ -186,22 +224,29 @@ class WinePc(WineMachine):
         return self.drive_c.joinpath(*pure.parts[1:])
 
     def processes(self) -> dict[int, str]:
-        """Return the machine's processes as the host sees them: process id to command line."""
+        """Return the machine's processes as the host sees them: process id to command line.
+
+        A new process wears its parent's command line and environment until it has become itself: the first are read
+        every time, and the second more than once.
+        """
         mark = f"WINEPREFIX={self.prefix}".encode()
         now = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
         self._mine = {pid: line for pid, line in self._mine.items() if pid in now}
-        self._others &= now
-        for pid in now - self._mine.keys() - self._others:
+        self._others = {pid: looks for pid, looks in self._others.items() if pid in now}
+        for pid in now:
+            looks = self._others.get(pid, 0)
+            if looks >= LOOKS_AT_A_STRANGER:
+                continue
             try:
-                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                    line = b" ".join(words).decode("utf-8", "replace").strip()
-                    if line and not line.startswith(("/", "wine")):
-                        self._mine[pid] = line
-                else:
-                    self._others.add(pid)
+                if pid not in self._mine and mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    self._others[pid] = looks + 1
+                    continue
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue  # it has ended meanwhile, or only just begins
+            line = b" ".join(words).decode("utf-8", "replace").strip()
+            if line and not line.startswith(("/", "wine")):
+                self._mine[pid] = line
         return dict(self._mine)
 
     async def kill_program(self, is_it: Callable[[str], bool]) -> None:
@@ -248,8 +293,11 @@ class WinePc(WineMachine):
         unknown."""
         return _DIALOG_BUTTONS.get((window, button), ())
 
-    # --- what scenarios do to it
-    # ----------------------------------------------------------------------------------------
+    async def inventory(self) -> tuple[str, ...]:
+        """List what a session could leave behind; what the harness's own installer installs is nobody's residue."""
+        return tuple(item for item in await super().inventory() if not item.startswith(_INSTALLED))
+
+    # --- what scenarios do to it ------------------------------------------------------------------------------------
 
     async def reach(self, phase: seen.Phase, limit_s: float = REACH_LIMIT_S) -> None:
         """Wait until a phase is reached."""
@@ -271,6 +319,14 @@ class WinePc(WineMachine):
             await self.window_of_class("rrsim unsaved document", 10)
         elif any("block-shutdown.exe" in line for line in self.processes().values()):
             await self.kill_program(lambda line: "block-shutdown.exe" in line)
+            if self.phase == "shutdown asked":
+                self.unblock("anyway")  # Windows goes on by itself when nothing holds it up any more
+
+    async def out_of_the_block_screen(self) -> None:
+        """Leave a block screen that nobody has answered, so that the harness can begin a restart of its own."""
+        if self.phase == "shutdown asked":
+            self.unblock("cancel")
+            await self.wait_phase("welcome", "desktop", "off", "firmware", limit_s=REACH_LIMIT_S)
 
     def log(self) -> bytes:
         """Return what the machine and its helpers said, for the bundle."""
@@ -279,6 +335,7 @@ class WinePc(WineMachine):
     async def close(self) -> None:
         """End the machine and remove everything of it."""
         self._outer = lambda _: None
+        self._end_flag_task()
         self._close_watcher()
         await super().close()
 

@@ -180,6 +180,13 @@ static void end_windows(Windows *w, LPARAM why)
     DWORD_PTR answer;
     for (int i = 0; i < w->count; i++)
         SendMessageTimeoutW(w->windows[i], WM_ENDSESSION, TRUE, why, SMTO_ABORTIFHUNG, HUNG_MS, &answer);
+    /* A window that is gone now was closed by its own program: nobody has ended that yet. */
+    for (int i = 0; i < w->count; i++)
+        if (!IsWindow(w->windows[i])) {
+            Text t = {0};
+            text_add(&t, "{\"event\":\"closed itself\",\"hwnd\":%lu}", (DWORD)(ULONG_PTR)w->windows[i]);
+            rr_say(&t);
+        }
     for (int i = 0; i < w->count; i++) {
         DWORD pid = 0;
         GetWindowThreadProcessId(w->windows[i], &pid);

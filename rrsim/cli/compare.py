@@ -1,0 +1,107 @@
+"""``rrsim compare``: the same cases on two backends, and every difference between what their witnesses saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rrsim.cli import choose, engine
+from rrsim.cli.errors import CommandError, say
+from rrsim.cli.exit_codes import HARNESS, OK, PRODUCT, UNKNOWN, worst
+from rrsim.report import compare as comparing
+from rrsim.report import json_out
+from rrsim.scenario.model import Scenario
+from rrsim.scenario.result import RunResult
+
+CODES: Final = {"equal": OK, "different": PRODUCT, "empty": UNKNOWN}
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What to compare, and where."""
+
+    scenarios: tuple[str, ...]
+    case: str = ""
+    root: str = "scenarios"
+    backends: str = "sim,wine"
+    time_scale: float = 0.0
+    seed: int = 1
+    jobs: int = 0
+    format: str = "text"
+
+
+def compare(options: Options) -> int:
+    """Run the cases on both backends and print what came of each comparison.
+
+    Returns 0 if all agree, 1 if something differs that has no explanation, 2 if a comparison compared nothing, 70 if a
+    run failed in the harness.
+
+    Raises:
+        CommandError: a case or a backend cannot be used.
+    """
+    names = tuple(name.strip() for name in options.backends.split(","))
+    if len(names) != 2 or not all(names):
+        raise CommandError("two backends with a comma between them", repr(options.backends), "--backends sim,wine")
+    cases = _cases(options)
+    left = {result.scenario.id: result for result in _run(names[0], cases, options)}
+    if len(left) < len(cases):
+        say("stopped by the user: nothing is compared")
+        return HARNESS
+    found: list[tuple[int, dict[str, Any]]] = []
+
+    def each(result: RunResult) -> None:
+        found.append(_compared(left[result.scenario.id], result, names, options.format))
+
+    done = _run(names[1], cases, options, each)
+    code = worst([code for code, _ in found] + ([HARNESS] if len(done) < len(cases) else []))
+    objects = [one for _, one in found]
+    if options.format == "json":
+        print(json_out.dumps({"comparisons": objects, "exit_code": code}))
+    elif len(cases) > 1:
+        print(_total(objects))
+    return code
+
+
+def _compared(one: RunResult, other: RunResult, names: tuple[str, ...], format_: str) -> tuple[int, dict[str, Any]]:
+    """Compare two runs and print what came of it; return the exit code and plain data."""
+    trouble = _trouble(one) or _trouble(other)
+    if trouble:
+        if format_ == "text":
+            print(f"{one.scenario.id}: not run: {trouble}", flush=True)
+        code = HARNESS if "error" in (one.outcome, other.outcome) else UNKNOWN
+        what = {"scenario": one.scenario.id, "backends": list(names), "outcome": "not run", "reason": trouble}
+        return code, what
+    found = comparing.compare(one, other)
+    if format_ == "text":
+        print(comparing.text(found), flush=True)
+    return CODES[found.outcome], comparing.plain(found)
+
+
+def _cases(options: Options) -> list[Scenario]:
+    scenarios, problems = choose.load((options.root,))
+    for problem in problems:
+        say(str(problem))
+    chosen = [choose.find_one(scenarios, name, options.case) for name in options.scenarios]
+    return list({case.id: case for case in chosen}.values())
+
+
+def _run(
+    backend: str, cases: Sequence[Scenario], options: Options, each: Callable[[RunResult], None] | None = None
+) -> list[RunResult]:
+    scale = options.time_scale if backend != "sim" else 0.0
+    with engine.opened(backend, time_scale=scale) as opened:
+        return opened.execute([(case, options.seed) for case in cases], each=each, jobs=options.jobs).results
+
+
+def _trouble(result: RunResult) -> str:
+    if result.history is not None and result.outcome not in ("error", "skipped"):
+        return ""
+    return f"on {result.backend}, {result.outcome}: {result.reason or 'no history'}"
+
+
+def _total(objects: Sequence[dict[str, Any]]) -> str:
+    counts: dict[str, int] = {}
+    for one in objects:
+        counts[str(one["outcome"])] = counts.get(str(one["outcome"]), 0) + 1
+    return f"{len(objects)} comparisons: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

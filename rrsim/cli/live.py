@@ -1,0 +1,257 @@
+"""Live runs for the command line and for pytest: one event loop, several machines at a time, everything taken away.
+
+A :class:`LiveRuns` holds what the runs of one command share: a folder in the state directory, the bench with the built
+agent, and the loop. Ctrl-C ends every machine at once and keeps the results of the runs that are done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from rrsim.backends.live import evidence, runner, state
+from rrsim.backends.live.wine.bench import DEFAULT_SCALE, make_bench
+from rrsim.backends.live.wine.parts import INSTALL, NEEDED, WineMissing, missing_programs
+from rrsim.cli import clock
+from rrsim.cli.backends import BUNDLED
+from rrsim.cli.errors import CommandError, environment_error, say
+from rrsim.cli.execute import Executed, KeepHistory, Progress
+from rrsim.machine.adapters import AdapterError
+from rrsim.scenario.model import Scenario
+from rrsim.scenario.result import RunResult
+
+MOST_JOBS: Final = 8
+STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+T = TypeVar("T")
+
+
+class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which machines, agent and server, and how fast."""
+
+    backend: str = "wine"
+    time_scale: float = 0.0
+    """How many times shorter waiting is; 0: the backend's own."""
+    agent: str = BUNDLED
+    server: str = BUNDLED
+
+    def words(self) -> tuple[str, ...]:
+        """Return the words of the command line that a repetition needs besides backend and seed."""
+        said = [("--agent", self.agent, BUNDLED), ("--server", self.server, BUNDLED)]
+        scale = [("--time-scale", f"{self.time_scale:g}", f"{DEFAULT_SCALE:g}")] if self.time_scale else []
+        return tuple(word for name, value, usual in (*scale, *said) if value != usual for word in (name, value))
+
+
+def require(backend: str) -> None:
+    """Check that what a live backend needs of this computer is installed.
+
+    Raises:
+        CommandError: it is not; exit code 70, with the command that installs it.
+    """
+    missing = missing_programs()
+    if missing:
+        raise environment_error(
+            f"the programs of the {backend} backend: {', '.join(NEEDED)}", f"{', '.join(missing)} not found",
+            f"sudo {INSTALL}; or --backend sim, which needs nothing but Python",
+        )
+
+
+def how_many(runs: int, wanted: int = 0) -> int:
+    """Return how many machines work at a time: as wanted, else one for each processor."""
+    return max(1, min(wanted or min(len(os.sched_getaffinity(0)), MOST_JOBS), runs))
+
+
+@contextmanager
+def opened(options: LiveOptions) -> Iterator[LiveRuns]:
+    """Prepare live runs, and take everything of them away in the end.
+
+    Raises:
+        CommandError: something that is needed is missing, or the agent cannot be built.
+    """
+    runs = LiveRuns(options)
+    try:
+        runs.prepare()
+        yield runs
+    finally:
+        runs.close()
+
+
+class LiveRuns:
+    """What the live runs of one command share."""
+
+    def __init__(self, options: LiveOptions) -> None:
+        """Nothing is prepared yet."""
+        self._options = options
+        self._loop = asyncio.Runner()
+        self._folder: Path | None = None
+        self._bench: runner.Bench | None = None
+        self._count = 0
+
+    def prepare(self) -> None:
+        """Clear away what killed runs left, make this command's folder, and build the agent unless the cache has it.
+
+        Raises:
+            CommandError: something that is needed is missing, or the agent cannot be built.
+        """
+        from rrsim.agent.build import BuildError
+
+        options = self._options
+        if options.backend != "wine":
+            raise environment_error(
+                f"the {options.backend} backend to be installed",
+                f"backend {options.backend!r} is not available in this version of rrsim", "--backend wine",
+            )
+        require(options.backend)
+        _say_reaped(state.reap())
+        try:
+            self._folder = state.begin_run()
+            made = make_bench(self._folder, options.time_scale, options.agent, options.server, say)
+            self._bench = self._loop.run(made)
+        except AdapterError as error:
+            raise CommandError(
+                f"adapters --agent {options.agent} and --server {options.server}", str(error),
+                "the name of an installed adapter; docs/adapters.md",
+            ) from error
+        except WineMissing as error:
+            raise environment_error("a Wine that works", str(error), f"sudo {INSTALL}") from error
+        except BuildError as error:
+            raise environment_error(error.expected, error.saw, error.try_) from error
+        except state.RunsNotKept as error:
+            raise environment_error("a folder for live runs", str(error), "another XDG_STATE_HOME") from error
+
+    def close(self) -> None:
+        """End what is left of the runs and remove their folder; bundles have been saved by now."""
+        try:
+            self._loop.close()
+        finally:
+            if self._folder is not None:
+                state.end_run(self._folder)
+
+    def run(self, scenario: Scenario, seed: int) -> RunResult:
+        """Run one case; an exception from outside, such as a time-out, takes its machines away first."""
+        return self._in_loop(self._one(scenario, seed))
+
+    def execute(
+        self, runs: Sequence[tuple[Scenario, int]], *, fail_fast: bool = False,
+        keep_history: KeepHistory = lambda _: True, each: Callable[[RunResult], None] | None = None, jobs: int = 0,
+    ) -> Executed:
+        """Run several cases, some at a time, as :func:`rrsim.cli.execute.execute` does; results keep their order."""
+        began = clock.elapsed_s()
+        crew = _Crew(self._one, runs, fail_fast, keep_history, each)
+        executed = self._in_loop(crew.work(how_many(len(runs), jobs)))
+        executed.elapsed_s = clock.elapsed_s() - began
+        return executed
+
+    def use(self, work: Callable[[runner.Bench, Path], Coroutine[Any, Any, T]]) -> T:
+        """Do something else with the bench, in the folder of this command."""
+        assert self._bench is not None, "prepare() comes first"
+        assert self._folder is not None, "prepare() comes first"
+        return self._in_loop(work(self._bench, self._folder))
+
+    def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._loop.run(work)
+        except BaseException:
+            # What came from outside (a signal's handler) left the work where it was.
+            self._loop.run(_cancel_the_rest())
+            raise
+
+    async def _one(self, scenario: Scenario, seed: int) -> RunResult:
+        """Run one case in a folder of its own, of which only the evidence of a failure stays."""
+        assert self._bench is not None, "prepare() comes first"
+        assert self._folder is not None, "prepare() comes first"
+        self._count += 1
+        folder = self._folder / f"{self._count:04d}"
+        began, kept = clock.elapsed_s(), False
+        try:
+            result = await runner.run_case(scenario, seed, self._bench, folder)
+            kept = result.outcome not in ("passed", "skipped")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the harness's and must not stop the others
+            result = RunResult(
+                scenario=scenario, backend=self._bench.backend, seed=seed, outcome="error",
+                reason=f"the harness failed: {type(error).__name__}: {error}",
+            )
+        finally:
+            if folder.exists():
+                await asyncio.to_thread(state.clear_case, folder, keep_evidence=kept)
+        pictures = folder / evidence.FOLDER
+        return msgspec.structs.replace(
+            result, wall_us=round((clock.elapsed_s() - began) * 1e6), time_scale=self._bench.scale,
+            options=self._options.words(), evidence=str(pictures) if pictures.is_dir() else "",
+        )
+
+
+async def _cancel_the_rest() -> None:
+    """Cancel whatever still runs on this loop and wait until it has taken its things away."""
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+class _Crew:
+    """Several workers on one loop that take the next case when they are free."""
+
+    def __init__(
+        self, one: Callable[[Scenario, int], Coroutine[Any, Any, RunResult]], runs: Sequence[tuple[Scenario, int]],
+        fail_fast: bool, keep_history: KeepHistory, each: Callable[[RunResult], None] | None,
+    ) -> None:
+        self._one = one
+        self._runs = runs
+        self._fail_fast = fail_fast
+        self._keep_history = keep_history
+        self._each = each
+        self._next = iter(enumerate(runs))
+        self._done: dict[int, RunResult] = {}
+        self._progress = Progress(len(runs))
+        self._workers: list[asyncio.Task[None]] = []
+        self._stopped = False
+
+    async def work(self, jobs: int) -> Executed:
+        """Do all runs, or those that are done when the user stops it."""
+        loop = asyncio.get_running_loop()
+        for number in STOPS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            self._workers = [loop.create_task(self._worker()) for _ in range(jobs)]
+            await asyncio.gather(*self._workers, return_exceptions=True)
+        finally:
+            for number in STOPS:
+                loop.remove_signal_handler(number)
+            self._progress.close()
+        results = [self._done[place] for place in sorted(self._done)]
+        return Executed(results, interrupted=self._stopped)
+
+    def _stop(self) -> None:
+        """Do what Ctrl-C asks for: no further case, and the machines of those that run are ended."""
+        if not self._stopped:
+            say("stopping: machines are being ended")
+        self._stopped = True
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _worker(self) -> None:
+        for place, (scenario, seed) in self._next:
+            result = await self._one(scenario, seed)
+            if result.history is not None and not self._keep_history(result):
+                result = msgspec.structs.replace(result, history=None)
+            self._done[place] = result
+            if self._each is not None:
+                self._each(result)
+            self._progress.done(len(self._done))
+            if self._fail_fast and result.outcome in ("failed", "error", "unknown"):
+                self._dismiss()
+
+
+def _say_reaped(reaped: state.Reaped) -> None:
+    if reaped.runs:
+        say(f"cleared away what a killed run left: {', '.join(reaped.runs)}")

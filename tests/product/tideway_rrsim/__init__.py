@@ -1,0 +1,1 @@
+"""Tideway Support for rrsim: a second, different product, plugged in through the two adapter groups only."""
