@@ -8,6 +8,7 @@ machine can tell apart), and *time scale* (a duration too short to keep).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final
 
 from rrsim.machine.interface import Capability
@@ -177,6 +178,13 @@ def too_close(case: Scenario, account: Account, resolution_us: int, scale: float
     """
     margin_us = resolution_us * scale
     deadlines = {"resume window": account.resume_window_us, "restart limit": account.restart_limit_us}
+    for before, after in pairwise(case.steps):
+        # A line takes its time to type: which of two that come close together is in the chat first is not decided.
+        both = {type(before.action), type(after.action)} == {actions.CustomerChats, actions.RepChats}
+        if both and not (after.moment.when or after.moment.after or after.moment.at_us is not None):
+            delay_us = after.moment.delay_us
+            if delay_us < margin_us:
+                return f"two lines of the chat are {delay_us / 1e6:g} s apart"
     for where, us in _moments(case):
         reaction = {"prompt time-out": account.prompt_timeout_us} if where == "reacts in" else {}
         for name, deadline_us in (deadlines | reaction).items():

@@ -118,6 +118,17 @@ def test_a_moment_too_close_to_a_deadline_is_named() -> None:
     assert needs.too_close(case(cut), account, 1, 1).startswith("step 1, returns after is 600 s")
 
 
+def test_lines_of_the_chat_that_come_too_close_are_named() -> None:
+    account, step = Account(resume_window_us=10 * MINUTE_US), Moment(delay_us=Duration(2_000_000))
+    lines = case(
+        actions.CustomerChats(text="hello"), actions.RepChats(text="hi"), actions.RepChats(text="welcome"), moment=step,
+    )
+    assert needs.too_close(lines, account, 1_500_000, 30) == "two lines of the chat are 2 s apart"
+    assert needs.too_close(lines, account, 1_500_000, 1) == ""
+    alone = case(actions.RepChats(text="hi"), actions.RepChats(text="welcome"), moment=step)
+    assert needs.too_close(alone, account, 1_500_000, 30) == ""
+
+
 def test_every_scenario_of_ours_can_be_asked() -> None:
     asked = [needs.needs(one) for one in load_paths([str(ROOT / "scenarios")]).scenarios]
     assert any(not found for found in asked)

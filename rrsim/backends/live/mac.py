@@ -327,6 +327,9 @@ class MacMachine:
 
     # --- what is seen of it -----------------------------------------------------------------------------------------
 
+    def look_before(self, moment_us: int) -> None:
+        """Everything it tells is told at once, by itself: there is nothing to look up."""
+
     async def inventory(self) -> tuple[str, ...]:
         """List the files in the process's home folder: what a session could leave behind."""
         return await asyncio.to_thread(self._files)

@@ -148,6 +148,9 @@ class LiveWorld:
         number = customer_of_session(entry.session)
         source = f"wire-{number}" if entry.source == "wire" else entry.source
         at_us = entry.t_us - self.began_us
+        side = self.side_of(entry.session)
+        if side is not None:
+            side.pc.look_before(entry.t_us)
         self.note(source, entry.event, number, at_us)
         if entry.source == "server":
             self.record_written(entry.event)

@@ -16,7 +16,7 @@ from rrsim.backends.live.timers import pause
 from rrsim.backends.live.wine import eyes
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
 from rrsim.backends.live.wine.machine import WineMachine
-from rrsim.backends.live.wine.power import NotPossible, by, flagged
+from rrsim.backends.live.wine.power import NotPossible, by, flag_changed_us, flagged
 from rrsim.backends.live.wine.screen import Screen
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Watch
@@ -134,6 +134,14 @@ class WinePc(WineMachine):
             self._flag = there
             self._power.used.add("boot options")
             self._outer(seen.HostCall("boot flag set" if there else "boot flag cleared", ok=True))
+
+    def look_before(self, moment_us: int) -> None:
+        """Tell what changed before the moment of another witness, which is about to be written down.
+
+        A look every so often is late on a busy host; the disk knows the order. ``moment_us`` is as ``monotonic_us``.
+        """
+        if flag_changed_us(self.prefix) <= moment_us:
+            self._look_at_boot_flag()
 
     def _end_flag_task(self) -> None:
         if self._flag_task is not None:

@@ -388,6 +388,15 @@ def by(fields: Fields) -> str:
     return str(fields.get("exe", "")).rpartition("\\")[2] or str(fields.get("api", ""))
 
 
+def flag_changed_us(prefix: Path) -> int:
+    """Return when the boot options last changed, as ``monotonic_us`` counts; 0: never."""
+    flag, times_us = prefix / FLAG, []
+    for path in (flag, flag.parent):  # clearing removes the file, which its folder remembers
+        with contextlib.suppress(OSError):
+            times_us.append(path.stat().st_mtime_ns // 1000)
+    return live_clock.monotonic_us() - (live_clock.wall_time_us() - max(times_us)) if times_us else 0
+
+
 def flagged(prefix: Path) -> bool:
     """Whether the boot options ask for a safe boot; read while the machine is off."""
     try:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rrsim import live_clock
 from rrsim.backends.live.wine import WineMachine, WineMissing, parts, power, template
+from rrsim.backends.live.wine.pc import WinePc
+from rrsim.machine import observations as seen
 
 
 def test_without_wine_the_error_names_the_command_that_installs_it(
@@ -51,6 +55,23 @@ def test_the_boot_flag_is_read_from_the_machines_own_file(tmp_path: Path) -> Non
     (tmp_path / power.FLAG).parent.mkdir(parents=True)
     (tmp_path / power.FLAG).write_text("safeboot=network\r\n", encoding="ascii")
     assert power.flagged(tmp_path)
+
+
+def test_the_disk_says_whether_the_boot_flag_went_before_or_after_another_witness(tmp_path: Path) -> None:
+    told: list[object] = []
+    pc = WinePc("pc", tmp_path, SimpleNamespace(display=":1"), told.append)
+    assert power.flag_changed_us(pc.prefix) == 0, "never"
+    flag = pc.prefix / power.FLAG
+    flag.parent.mkdir(parents=True)
+    flag.write_text("safeboot=network", encoding="ascii")
+    pc.look_before(live_clock.monotonic_us())
+    assert told == [seen.HostCall("boot flag set", ok=True)]
+    earlier_us = live_clock.monotonic_us() - 5_000_000
+    flag.unlink()
+    pc.look_before(earlier_us)
+    assert len(told) == 1, "that witness saw its event first"
+    pc.look_before(live_clock.monotonic_us())
+    assert told[1:] == [seen.HostCall("boot flag cleared", ok=True)]
 
 
 def test_nothing_of_the_hosts_environment_leaks_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
