@@ -19,7 +19,7 @@ WINE_PACKAGES := wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis
 # The agent's builder and the harness's adapter for it run where rrsim runs; all else of the agent runs on Windows too.
 NOT_ON_WINDOWS := --exclude '^rrsim/agent/(freezing/|(adapter|build)\.py$$)'
 
-.PHONY: help run test test-wine test-browser lint unit scenarios broken bench clean
+.PHONY: help run test test-wine test-nightly test-browser lint unit scenarios broken bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -30,8 +30,14 @@ run: .venv/run.stamp ## run every scenario on the simulator
 test: lint unit scenarios broken ## everything that must pass before a commit
 
 test-wine: .wine .venv/dev.stamp ## the tests on real machines, which need Wine; then a selection of the scenarios there
-	$(BIN)/python -m pytest tests -n $(JOBS) -m wine
+	$(BIN)/python -m pytest tests -n $(JOBS) -m "wine and not nightly"
 	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) -v --junit out/wine.xml --html out/wine.html
+
+test-nightly: .wine .venv/dev.stamp ## everything on real machines, too long for every commit: all broken agents, each case three times
+	RRSIM_BROKEN=all $(BIN)/python -m pytest tests -n $(JOBS) -m wine
+	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) --repeat 3 --junit out/nightly.xml --html out/nightly.html
+	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-nightly.txt --jobs $(JOBS) -v
+	$(BIN)/rrsim bench --live
 
 .PHONY: .wine
 .wine:

@@ -24,23 +24,24 @@ from tests.product.installed import KEY, distribution, plug_in
 CASES: Final = (
     "same-user",
     "rep-says-no",
-    "rep-does-not-confirm",
     "customer-agrees[agent=application]",
     "customer-declines[agent=application]",
-    "customer-silent[timeout=60s]",
     "sharing-accepted[agent=application]",
-    "sharing-as-before[shared=true, agent=application]",
-    "sharing-declined[answer=no, agent=application]",
     "agent-closes-it[agent=application]",
-    "closed-without-a-restart",
-    "transcript-kept[agent=application]",
     "windows-restart-dialog[presses=customer clicks, agent=application]",
-    "dialog-stays-open[opens=windows dialog, agent=application]",
     "installer-restart-dialog[presses=customer clicks, agent=application]",
-    "start-menu[agent=application]",
     "three-places[place=tools menu, agent=application]",
     "nobody-application",
     "dialled-in-time[dials=2m, agent=application]",
+)
+NIGHTLY: Final = (
+    "rep-does-not-confirm",
+    "customer-silent[timeout=60s]",
+    "sharing-as-before[shared=true, agent=application]",
+    "sharing-declined[answer=no, agent=application]",
+    "closed-without-a-restart",
+    "dialog-stays-open[opens=windows dialog, agent=application]",
+    "start-menu[agent=application]",
 )
 WRONG: Final = """\
 rrsim: 1
@@ -56,7 +57,7 @@ expect:
 
 @pytest.mark.wine
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *(pytest.param(one, marks=pytest.mark.nightly) for one in NIGHTLY)])
 def test_an_unchanged_case_passes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rrsim.backends.live.wine.bench import make_bench
 
