@@ -327,7 +327,7 @@ class MacMachine:
 
     # --- what is seen of it -----------------------------------------------------------------------------------------
 
-    def look_before(self, moment_us: int) -> None:
+    async def look_before(self, moment_us: int) -> None:
         """Everything it tells is told at once, by itself: there is nothing to look up."""
 
     async def inventory(self) -> tuple[str, ...]:

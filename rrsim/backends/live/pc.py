@@ -146,9 +146,9 @@ class LivePc:
         await self.machine.watch(self.adapter.watches(self.mode))
         await self.machine.log_on()
 
-    def look_before(self, moment_us: int) -> None:
+    async def look_before(self, moment_us: int) -> None:
         """Have the machine tell what it saw before the moment of a witness elsewhere, as ``monotonic_us`` counts."""
-        self.machine.look_before(moment_us)
+        await self.machine.look_before(moment_us)
 
     async def watch_processes(self) -> None:
         """Tell when a process that decides for the agent begins or ends, until cancelled."""

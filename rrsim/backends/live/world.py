@@ -31,6 +31,7 @@ from rrsim.scenario.history import History
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.streams import Streams
 from rrsim.scenario.tracker import Tracker, customer_of_session
+from rrsim.scenario.vocabulary import EVENT_TYPES
 
 REPS: Final = ("rep-1", "rep-2")
 CONSOLE_MESSAGES: Final = (
@@ -83,6 +84,8 @@ class LiveWorld:
         """Done when the run is over; carries the failure of the harness if there was one."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.watched: frozenset[type] = frozenset()
+        self._limits = frozenset(EVENT_TYPES.get(want.before or "") for want in scenario.expect.events)
+        """Events that something must come *before*: a witness that looks now and then looks before they are noted."""
         self.staged = False
         """Machines and agents are ready: what they show from here on belongs to the run."""
 
@@ -141,6 +144,9 @@ class LiveWorld:
     async def listen(self) -> None:
         """Take up everything the server's side tells."""
         async for entry in self.server.entries():
+            side = self.side_of(entry.session)
+            if side is not None and type(entry.event) in self._limits:
+                await side.pc.look_before(entry.t_us)
             self.server_told(entry)
 
     def server_told(self, entry: Entry) -> None:
@@ -148,9 +154,6 @@ class LiveWorld:
         number = customer_of_session(entry.session)
         source = f"wire-{number}" if entry.source == "wire" else entry.source
         at_us = entry.t_us - self.began_us
-        side = self.side_of(entry.session)
-        if side is not None:
-            side.pc.look_before(entry.t_us)
         self.note(source, entry.event, number, at_us)
         if entry.source == "server":
             self.record_written(entry.event)

@@ -135,13 +135,15 @@ class WinePc(WineMachine):
             self._power.used.add("boot options")
             self._outer(seen.HostCall("boot flag set" if there else "boot flag cleared", ok=True))
 
-    def look_before(self, moment_us: int) -> None:
+    async def look_before(self, moment_us: int) -> None:
         """Tell what changed before the moment of another witness, which is about to be written down.
 
-        A look every so often is late on a busy host; the disk knows the order. ``moment_us`` is as ``monotonic_us``.
+        A look every so often is late on a busy host. When the boot flag changed, the disk knows (``moment_us`` is as
+        ``monotonic_us``); of the other things it says no more than that they are so at a look that begins now.
         """
         if flag_changed_us(self.prefix) <= moment_us:
             self._look_at_boot_flag()
+        await self._last_look()
 
     def _end_flag_task(self) -> None:
         if self._flag_task is not None:

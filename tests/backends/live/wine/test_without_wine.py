@@ -64,13 +64,13 @@ def test_the_disk_says_whether_the_boot_flag_went_before_or_after_another_witnes
     flag = pc.prefix / power.FLAG
     flag.parent.mkdir(parents=True)
     flag.write_text("safeboot=network", encoding="ascii")
-    pc.look_before(live_clock.monotonic_us())
+    asyncio.run(pc.look_before(live_clock.monotonic_us()))
     assert told == [seen.HostCall("boot flag set", ok=True)]
     earlier_us = live_clock.monotonic_us() - 5_000_000
     flag.unlink()
-    pc.look_before(earlier_us)
+    asyncio.run(pc.look_before(earlier_us))
     assert len(told) == 1, "that witness saw its event first"
-    pc.look_before(live_clock.monotonic_us())
+    asyncio.run(pc.look_before(live_clock.monotonic_us()))
     assert told[1:] == [seen.HostCall("boot flag cleared", ok=True)]
 
 
