@@ -97,8 +97,7 @@ class Record:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, if it is there; somebody who looks at it at this moment is waited for, as in
-    :func:`_move_over`."""
+    """Remove a file, if it is there; whoever looks at it at this moment is waited for, as in :func:`_move_over`."""
     for attempt in range(MOVE_TRIES):
         try:
             path.unlink(missing_ok=True)
@@ -110,9 +109,10 @@ def _remove(path: Path) -> None:
 
 
 def _move_over(fresh: Path, path: Path) -> None:
-    """Put the new record in the old one's place. A virus scanner or an indexer that looks at the old one at this
-    moment is
-    waited for, bounded."""
+    """Put the new record in the old one's place.
+
+    A virus scanner or an indexer that looks at the old one at this moment is waited for, up to a limit.
+    """
     for attempt in range(MOVE_TRIES):
         try:
             win32file.MoveFileEx(str(fresh), str(path), _REPLACE | _WRITE_THROUGH)
