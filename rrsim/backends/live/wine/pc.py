@@ -53,6 +53,14 @@ _INSTALLED: Final = "file:C:/Program Files/Example Printer Driver/"
 _BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
 
 
+def _ended(pid: int) -> bool:
+    """Whether a process is over, although its number may still be taken: its parent has yet to take note of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in (b"Z", b"X")
+    except OSError:
+        return True
+
+
 class WinePc(WineMachine):
     """One customer's PC on Wine."""
 
@@ -237,11 +245,11 @@ class WinePc(WineMachine):
         """Return the machine's processes as the host sees them: process id to command line.
 
         A new process wears its parent's command line and environment until it has become itself: the first are read
-        every time, and the second more than once.
+        every time, and the second more than once. One that has ended may stand there until its parent takes note of it.
         """
         mark = f"WINEPREFIX={self.prefix}".encode()
         now = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-        self._mine = {pid: line for pid, line in self._mine.items() if pid in now}
+        self._mine = {pid: line for pid, line in self._mine.items() if pid in now and not _ended(pid)}
         self._others = {pid: looks for pid, looks in self._others.items() if pid in now}
         for pid in now:
             looks = self._others.get(pid, 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +74,18 @@ def test_the_disk_says_whether_the_boot_flag_went_before_or_after_another_witnes
     assert len(told) == 1, "that witness saw its event first"
     asyncio.run(pc.look_before(live_clock.monotonic_us()))
     assert told[1:] == [seen.HostCall("boot flag cleared", ok=True)]
+
+
+def test_a_process_that_has_ended_is_none_even_if_nobody_took_note_of_its_end(tmp_path: Path) -> None:
+    pc = WinePc("pc", tmp_path, SimpleNamespace(display=":1"), lambda _: None)
+    with subprocess.Popen(["sleep", "60"], env=os.environ | {"WINEPREFIX": str(pc.prefix)}) as child:
+        try:
+            assert pc.processes() == {child.pid: "sleep 60"}
+        finally:
+            child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is over, and stays in the list of processes
+        assert Path(f"/proc/{child.pid}").exists()
+        assert pc.processes() == {}
 
 
 def test_nothing_of_the_hosts_environment_leaks_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
