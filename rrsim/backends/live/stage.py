@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from rrsim.backends.live.pc import NotPossible
 from rrsim.backends.live.timers import pause
-from rrsim.backends.live.world import REPS, STABLE, LiveWorld, Side
+from rrsim.backends.live.world import REPS, LiveWorld, Side
 from rrsim.machine import observations as seen
 from rrsim.people import customer, rep
 from rrsim.people import vocabulary as said
 from rrsim.protocol import messages, records
 from rrsim.scenario import actions, director, kinds
+from rrsim.scenario.staging import STABLE, NotPrepared, as_given, begin, given_up
 from rrsim.scenario.vocabulary import EVENT_NAMES
 
 PREPARE_LIMIT_US: Final = 120_000_000
@@ -22,10 +23,6 @@ FEWEST_SETTLE_US: Final = 1_500_000
 """A quiet spell is never scaled below this: real machines and people take their time."""
 PROBE_POLL_US: Final = 500_000
 """How often the machine is looked at while the agent may still be cleaning up after the probe."""
-
-
-class NotPrepared(RuntimeError):
-    """The session never came into the state that ``given`` describes."""
 
 
 class Stage(LiveWorld):
@@ -84,15 +81,9 @@ class Stage(LiveWorld):
         self.loop.call_soon(self.rep_hears, side.owner, said.RepActs(side.session, action))
 
     def _check_prepared(self) -> None:
-        given = self.scenario.given
-        for side in self.sides:
-            track = self.tracker.sessions.get(side.session)
-            if track is None or not track.joined:
-                return
-            if given.session != "active" or not given.rep.takes_session:
-                continue
-            if not track.taken or (given.rep.shares_screen and not track.sharing and given.kind == "standard"):
-                return
+        sessions = self.tracker.sessions
+        if not all(as_given(self.scenario.given, sessions.get(side.session)) for side in self.sides):
+            return
         self.prepared = True
         self.timers.stop("prepare")
         self.soon(self._begin(), "begin")
@@ -102,10 +93,7 @@ class Stage(LiveWorld):
             await side.pc.settled()
         self.began = True
         self.note("director", seen.StepDone("begin"), 0)
-        account = self.account
-        limit_us = account.restart_limit_us + account.resume_window_us
-        gives_up_us = account.give_up_us or account.silence_us + account.resume_window_us
-        self.direct(director.Begin(limit_us, self.decided, gives_up_us))
+        self.direct(begin(self.account, self.decided))
 
     # --- directing ----------------------------------------------------------------------------------------------
 
@@ -211,10 +199,10 @@ class Stage(LiveWorld):
         """Take every fault back; the undo actions are the same that a scenario could use."""
         for side in self.sides:
             for wish in customer.pending_wishes(side.person):
-                self.note("director", _given_up(wish), side.number)
+                self.note("director", given_up(wish), side.number)
         for state in self.reps.values():
             for wish in rep.pending_wishes(state):
-                self.note("director", _given_up(wish), 0)
+                self.note("director", given_up(wish), 0)
         self.note("director", seen.Healed(), 0)
         for name in REPS:
             if not self.reps[name].console:
@@ -260,10 +248,4 @@ class Stage(LiveWorld):
         self.note("director", seen.RunEnded(quiet), 0)
         if not self.over.done():
             self.over.set_result(None)
-
-
-def _given_up(wish: str) -> seen.StepImpossible:
-    """Return what the history says of something a person waited for in vain: *what: what was missing for it*."""
-    step, _, missing = wish.partition(": ")
-    return seen.StepImpossible(step, f"{missing or 'it never became possible'}, until the steps were over")
 

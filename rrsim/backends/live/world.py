@@ -37,8 +37,6 @@ REPS: Final = ("rep-1", "rep-2")
 CONSOLE_MESSAGES: Final = (
     messages.ConfirmRestart, messages.RestartView, messages.SessionView, messages.RepSeesChat,
 )
-STABLE: Final = frozenset({"off", "bios password", "bitlocker", "welcome", "desktop", "asleep"})
-"""Phases in which a PC may stay for good."""
 
 
 class Side:
@@ -274,4 +272,4 @@ class LiveWorld:
         raise NotImplementedError
 
 
-__all__ = ["REPS", "STABLE", "LiveWorld", "Side"]
+__all__ = ["REPS", "LiveWorld", "Side"]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from rrsim import __version__
 from rrsim.backends.sim.compiled import REAL, Compiled, Parts, compile_scenario
 from rrsim.backends.sim.kernel import RunawayError
-from rrsim.backends.sim.stage import NotPrepared
 from rrsim.backends.sim.world import World
 from rrsim.scenario.history import Header, History
 from rrsim.scenario.judge import judge
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
+from rrsim.scenario.staging import NotPrepared
 
 BACKEND = "sim"
 

@@ -14,6 +14,7 @@ from rrsim.people import rep as people_rep
 from rrsim.protocol import messages, records
 from rrsim.scenario import actions, director
 from rrsim.scenario.kinds import CUSTOMER_ACTIONS, NET_ACTIONS, REP_ACTIONS
+from rrsim.scenario.staging import STABLE, NotPrepared, as_given, begin, given_up
 from rrsim.scenario.vocabulary import EVENT_NAMES
 from rrsim.server import desk, vocabulary
 
@@ -38,10 +39,6 @@ KILLS_AT_ONCE: Final = (actions.AgentDies, actions.PowerCut, actions.PcCrashes)
 UNDO_PC: Final = (
     actions.DiskHasRoom(), actions.ToolAllows(), actions.PrivilegeGiven(), actions.AppLetsGo(), actions.PcWakes(),
 )  # fmt: skip
-
-
-class NotPrepared(RuntimeError):
-    """The session never came into the state that ``given`` describes."""
 
 
 class Stage:
@@ -148,12 +145,7 @@ class Stage:
         given = self.compiled.scenario.given
         for side in self.sides:
             session = side.session
-            track = self.tracker.sessions.get(session.id) if session is not None else None
-            if track is None or not track.joined:
-                return
-            if given.session != "active" or not given.rep.takes_session:
-                continue
-            if not track.taken or (given.rep.shares_screen and not track.sharing and given.kind == "standard"):
+            if session is None or not as_given(given, self.tracker.sessions.get(session.id)):
                 return
         self.prepared = True
         self.kernel.soon(self._begin, None, None)
@@ -168,10 +160,7 @@ class Stage:
     def _begin(self, _: None, __: None) -> None:
         self.began = True
         self.note("director", seen.StepDone("begin"), 0)
-        account = self.compiled.account
-        limit_us = account.restart_limit_us + account.resume_window_us
-        gives_up_us = account.give_up_us or account.silence_us + account.resume_window_us
-        self.direct(director.Begin(limit_us, self.decided, gives_up_us))
+        self.direct(begin(self.compiled.account, self.decided))
 
     # --- directing ----------------------------------------------------------------------------------------------
 
@@ -186,15 +175,13 @@ class Stage:
         decided = tracker.settled
         if decided:
             for side in self.sides:
-                if side.phase not in self.STABLE:
+                if side.phase not in STABLE:
                     decided = False
                     break
         if decided != self.decided:
             self.decided = decided
             if self.began:
                 self.direct(director.Decided(decided))
-
-    STABLE: frozenset[str]
 
     def direct(self, event: Any) -> None:
         """Give the director an input and carry out its commands."""
@@ -263,7 +250,7 @@ class Stage:
         try:
             self.pc_hears(side, what)
         except NotPossible as problem:
-            if isinstance(what, parts.SignIn) and side.phase not in self.STABLE:
+            if isinstance(what, parts.SignIn) and side.phase not in STABLE:
                 return
             self.note("director", seen.StepImpossible(type(what).__name__, str(problem)), side.number)
 
@@ -337,10 +324,10 @@ class Stage:
         """Take every fault back; the undo actions are the same that a scenario could use."""
         for side in self.sides:
             for wish in people_customer.pending_wishes(side.person.state):
-                self.note("director", _given_up(wish), side.number)
+                self.note("director", given_up(wish), side.number)
         for node in self.reps.values():
             for wish in people_rep.pending_wishes(node.state):
-                self.note("director", _given_up(wish), 0)
+                self.note("director", given_up(wish), 0)
         self.note("director", seen.Healed(), 0)
         if not self.server_up:
             self._server_returns(None, None)
@@ -400,9 +387,3 @@ class Stage:
             self.note(side.pc_source, seen.InventoryTaken("after", inventory.items(side.pc.state)), side.number)
         self.note("director", seen.RunEnded(quiet), 0)
         self.kernel.stopped = True
-
-
-def _given_up(wish: str) -> seen.StepImpossible:
-    """Return what the history says of something a person waited for in vain: *what: what was missing for it*."""
-    step, _, missing = wish.partition(": ")
-    return seen.StepImpossible(step, f"{missing or 'it never became possible'}, until the steps were over")

@@ -26,11 +26,10 @@ from rrsim.backends.sim.wire import Wire
 from rrsim.machine import observations as seen
 from rrsim.protocol.timers import CancelTimer, SetTimer, TimerFired
 from rrsim.scenario.history import History
+from rrsim.scenario.staging import STABLE
 from rrsim.scenario.tracker import Tracker
 
 _FIRED: Final[dict[str, TimerFired]] = {}
-_STABLE: Final = frozenset({"off", "bios password", "bitlocker", "welcome", "desktop", "asleep"})
-"""Phases in which a PC may stay for good: in every other one it is on its way somewhere."""
 
 
 def fired(name: str) -> TimerFired:
@@ -43,8 +42,6 @@ def fired(name: str) -> TimerFired:
 
 class World(Wire, Stage):
     """One run in the making."""
-
-    STABLE = _STABLE
 
     def __init__(self, compiled: Compiled, seed: int, history: History) -> None:
         self.compiled = compiled
@@ -124,11 +121,11 @@ class World(Wire, Stage):
         if kind in parts.CUSTOMER_HEARS:
             self.kernel.soon(self.person_hears, side, what)
         if kind is seen.PhaseBegan:
-            before = side.phase in _STABLE
+            before = side.phase in STABLE
             side.phase = what.phase
             if side.alive or side.frozen:
                 self._freeze_or_thaw(side)
-            if before != (what.phase in _STABLE):
+            if before != (what.phase in STABLE):
                 self.check_decided()
             if side.probing and what.phase == "desktop":
                 self.probe_arrived(side)
