@@ -6,6 +6,8 @@ updates behind an open port (BO-03). The stages are waited for in this order, an
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import takewhile
 from typing import Final, Literal
 
 import msgspec
@@ -50,6 +52,11 @@ class Progress(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     def ready(self) -> bool:
         """Whether every stage was reached."""
         return self.waiting_for is None
+
+
+def progress_of(reached: Collection[Stage]) -> Progress:
+    """Return how far a machine has come that has reached these stages: what follows a gap does not count yet."""
+    return Progress(tuple(takewhile(lambda stage: stage in reached, ORDER)))
 
 
 def reach(progress: Progress, stage: Stage, seen: str = "") -> Progress:

@@ -13,7 +13,7 @@ from rrsim.backends.sim.draws import Draws
 from rrsim.machine import observations as seen
 from rrsim.machine.identity import BootIdentity
 from rrsim.machine.interface import Capability, SignInAs
-from rrsim.machine.stages import ORDER, Progress, Stage, StageNotReached, not_reached
+from rrsim.machine.stages import Progress, Stage, StageNotReached, not_reached, progress_of
 from rrsim.protocol.messages import AgentMode
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as act
@@ -189,12 +189,7 @@ class SimMachine:
         return not_reached(Progress(progress.reached, last), limit_us)
 
     def _progress(self) -> Progress:
-        reached: list[Stage] = []
-        for stage in ORDER:
-            if stage not in self._reached:
-                break
-            reached.append(stage)
-        return Progress(tuple(reached))
+        return progress_of(self._reached)
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Address, AgentAdapter
 from rrsim.machine.identity import BootIdentity
 from rrsim.machine.interface import Capability, SignInAs
-from rrsim.machine.stages import ORDER, Progress, Stage, not_reached
+from rrsim.machine.stages import Progress, Stage, not_reached, progress_of
 from rrsim.people import vocabulary as said
 from rrsim.protocol.messages import AgentMode
 from rrsim.scenario import actions, linkdraws
@@ -242,12 +242,7 @@ class WineContract:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _progress(self) -> Progress:
-        reached: list[Stage] = []
-        for stage in ORDER:
-            if stage not in self._reached:
-                break
-            reached.append(stage)
-        return Progress(tuple(reached))
+        return progress_of(self._reached)
 
     def _pc_saw(self, what: Any) -> None:
         self._saw(what)

@@ -2,17 +2,6 @@
 #include "rr.h"
 #include <locale.h>
 
-static BOOL is_set(void)
-{
-    char text[512] = "";
-    DWORD n = 0;
-    HANDLE file = CreateFileW(BOOT_FILE, GENERIC_READ, 7, NULL, OPEN_EXISTING, 0, NULL);
-    if (file == INVALID_HANDLE_VALUE) return FALSE;
-    ReadFile(file, text, sizeof text - 1, &n, NULL);
-    CloseHandle(file);
-    return strstr(text, "safeboot=network") != NULL;
-}
-
 static int done(BOOL ok)
 {
     puts(ok ? "The operation completed successfully." : "The boot configuration data store could not be opened.\r\nAccess is denied.");
@@ -32,7 +21,7 @@ static int set_flag(void)
 
 static int clear_flag(void)
 {
-    if (!is_set()) {
+    if (!boot_flag_is_set()) {
         puts("An error occurred while attempting to delete the specified data element.\r\nElement not found.");
         return 1;
     }
@@ -44,7 +33,7 @@ static int list(void)
     printf("\r\nWindows Boot Loader\r\n-------------------\r\nidentifier              {current}\r\ndevice                  partition=C:\r\n"
            "path                    \\windows\\system32\\winload.exe\r\ndescription             Windows 10\r\n"
            "systemroot              \\windows\r\n");
-    if (is_set()) printf("safeboot                Network\r\n");
+    if (boot_flag_is_set()) printf("safeboot                Network\r\n");
     return 0;
 }
 

@@ -17,6 +17,18 @@
 #define BOOT_FILE L"C:\\Boot\\bcd.standin"           /* boot options: lines "name=value" */
 #define OPTION_KEY L"SYSTEM\\CurrentControlSet\\Control\\SafeBoot\\Option"
 
+/* Whether the boot options ask for a safe boot with networking. */
+static inline BOOL boot_flag_is_set(void)
+{
+    char text[512] = "";
+    DWORD n = 0;
+    HANDLE file = CreateFileW(BOOT_FILE, GENERIC_READ, 7, NULL, OPEN_EXISTING, 0, NULL);
+    if (file == INVALID_HANDLE_VALUE) return FALSE;
+    ReadFile(file, text, sizeof text - 1, &n, NULL);
+    CloseHandle(file);
+    return strstr(text, "safeboot=network") != NULL;
+}
+
 /* A growing UTF-8 text. */
 typedef struct { char *text; size_t used, room; } Text;
 

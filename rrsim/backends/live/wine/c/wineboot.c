@@ -9,17 +9,6 @@
 #define SERVICES L"SYSTEM\\CurrentControlSet\\Services"
 #define KEPT L"rrsim stand-in start" /* the start type to give back at the next boot */
 
-static BOOL flagged(void)
-{
-    char text[512] = "";
-    DWORD n = 0;
-    HANDLE file = CreateFileW(BOOT_FILE, GENERIC_READ, 7, NULL, OPEN_EXISTING, 0, NULL);
-    if (file == INVALID_HANDLE_VALUE) return FALSE;
-    ReadFile(file, text, sizeof text - 1, &n, NULL);
-    CloseHandle(file);
-    return strstr(text, "safeboot=network") != NULL;
-}
-
 static BOOL listed(const wchar_t *service)
 {
     wchar_t path[512];
@@ -88,7 +77,7 @@ int wmain(int count, wchar_t **words)
         if (!wcscmp(words[i], L"--init") || !wcscmp(words[i], L"-i")) boot = TRUE;
     }
     if (boot) {
-        BOOL safe = flagged();
+        BOOL safe = boot_flag_is_set();
         set_option(safe);
         set_services(safe);
     }
