@@ -24,7 +24,7 @@ from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.interface import Capability
 
 LOOK_AGAIN_US: Final = 40_000
-LAST_LOOK_LIMIT_S: Final = 3.0
+LOOK_AT_WATCHES_LIMIT_S: Final = 3.0
 REACH_LIMIT_S: Final = 60.0
 MOST_LOG_LINES: Final = 5_000
 LOOKS_AT_A_STRANGER: Final = 3
@@ -85,7 +85,7 @@ class WinePc(WineMachine):
         super().__init__(name, folder, screen, self._saw)
         self.on_windows = lambda _shown, _gone: self.eyes_saw(self._seen)
         self.on_helper_lines(self._helper_said)
-        self._power.before_down = self._last_look
+        self._power.before_down = self._look_at_watches
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class WinePc(WineMachine):
         """
         if flag_changed_us(self.prefix) <= moment_us:
             self._look_at_boot_flag()
-        await self._last_look()
+        await self._look_at_watches()
 
     def _end_flag_task(self) -> None:
         if self._flag_task is not None:
@@ -173,11 +173,11 @@ class WinePc(WineMachine):
         self._power.used.add("watcher")
         self._opening_watcher = asyncio.create_task(open_line())
 
-    async def _last_look(self) -> None:
-        """See what was done in the last moments of a boot: arming and going down take a few milliseconds together."""
+    async def _look_at_watches(self) -> None:
+        """Have the watcher look now, and hear all it sees: arming and going down take a few milliseconds together."""
         if self._watcher is not None:
             with contextlib.suppress(LineLost):
-                await self._watcher.ask("look", limit_s=LAST_LOOK_LIMIT_S)
+                await self._watcher.ask("look", limit_s=LOOK_AT_WATCHES_LIMIT_S)
 
     def _close_watcher(self) -> None:
         line, self._watcher = self._watcher, None
