@@ -95,20 +95,52 @@ def _holder(name: str) -> str:
 
 @contextmanager
 def scratch_dir(cache: Path, purpose: str) -> Iterator[Path]:
-    """Give a new empty folder on the file system of the cache, and remove it with all it holds afterwards."""
+    """Give a new empty folder on the file system of the cache, and remove it with all it holds afterwards.
+
+    It is held by a lock until then, so that nobody takes it for one that a killed process left.
+    """
     parent = cache / _SCRATCH
-    parent.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=parent))
+    with only_maker(parent):
+        path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=parent))
+        held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        os.close(held)
 
 
 def left_behind(cache: Path) -> list[Path]:
-    """Return the scratch folders of builders that were killed. Only the only builder may ask."""
+    """Return the scratch folders that nobody holds: their owners were killed."""
     parent = cache / _SCRATCH
-    return sorted(parent.iterdir()) if parent.is_dir() else []
+    if not parent.is_dir():
+        return []
+    with only_maker(parent):
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not _held(path))
+
+
+def _held(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextmanager
+def only_maker(folder: Path) -> Iterator[None]:
+    """Be the only one who makes something in a folder: nobody sees it before it is finished, or held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def forget_oldest(folder: Path, kept: int) -> None:

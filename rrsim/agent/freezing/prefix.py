@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from rrsim.agent.freezing.errors import BuildError, Progress
-from rrsim.agent.freezing.places import digest_of, put_in_place, scratch_dir
+from rrsim.agent.freezing.places import digest_of, only_maker, put_in_place, scratch_dir
 from rrsim.agent.freezing.steps import find_tool, run_step
 
 MAKE_PREFIX_S: Final = 180.0
@@ -92,9 +92,14 @@ def _template(wine: str, cache: Path, log: Path, progress: Progress) -> Path:
     version = run_step("wine --version", [wine, "--version"], log=log, within_s=30.0,
                        env=wine_environment(cache / "none")).splitlines()[-1].strip()
     place = cache / "wine-prefix" / digest_of([version])[:16]
-    if place.is_dir():
-        return place
-    progress(f"preparing a Wine prefix ({version})")
+    with only_maker(place.parent):
+        if not place.is_dir():
+            progress(f"preparing a Wine prefix ({version})")
+            _make_template(wine, place, cache, log)
+    return place
+
+
+def _make_template(wine: str, place: Path, cache: Path, log: Path) -> None:
     with scratch_dir(cache, "prefix") as scratch:
         path = scratch / "prefix"
         (path / "home").mkdir(parents=True)
@@ -108,4 +113,3 @@ def _template(wine: str, cache: Path, log: Path, progress: Progress) -> Path:
         if not (path / "system.reg").is_file():
             raise BuildError("a Wine prefix with a registry", "no system.reg after wineboot", f"the log: {log}")
         put_in_place(path, place)
-    return place

@@ -31,11 +31,34 @@ def test_a_digest_knows_where_a_part_ends() -> None:
     assert places.digest_of([]) != places.digest_of([""])
 
 
-def test_what_a_killed_builder_left_is_found_and_what_ended_well_is_gone(tmp_path: Path) -> None:
+def test_a_scratch_folder_in_use_is_left_alone_and_gone_afterwards(tmp_path: Path) -> None:
     with places.scratch_dir(tmp_path, "agent") as scratch:
         (scratch / "file").write_text("x")
-        assert places.left_behind(tmp_path) == [scratch]
-    assert places.left_behind(tmp_path) == []
+        assert places.left_behind(tmp_path) == []
+        assert scratch.is_dir()
+    assert list(scratch.parent.iterdir()) == []
+
+
+def test_a_scratch_folder_in_use_by_another_process_is_left_alone_until_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from rrsim.agent.freezing import places",
+        "with places.scratch_dir(Path(sys.argv[1]), 'prefix') as made: print(made, flush=True); sys.stdin.read()",
+    )
+    other = subprocess.Popen([sys.executable, "-c", "\n".join(program), str(tmp_path)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+    assert other.stdin is not None
+    assert other.stdout is not None
+    try:
+        made = Path(other.stdout.readline().strip())
+        assert places.left_behind(tmp_path) == []
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait(30)
+        assert places.left_behind(tmp_path) == [made]
+    finally:
+        other.kill()
+        other.wait(30)
+        other.stdin.close()
+        other.stdout.close()
 
 
 def test_a_finished_folder_replaces_an_unfinished_one(tmp_path: Path) -> None:
