@@ -12,7 +12,7 @@ BIN := .venv/bin
 # A home directory that cannot be written to must not stop pip: keep its cache in the checkout then.
 PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
 	$(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKS := requirements/run.txt requirements/live.txt requirements/dev.txt
+LOCKS := requirements/run.txt requirements/live.txt requirements/vm.txt requirements/dev.txt
 # What a Wine machine is made of; rrsim.backends.live.wine.parts names the same, and a test compares the two.
 WINE_PROGRAMS := wine wineserver Xvfb xdotool x86_64-w64-mingw32-gcc x86_64-w64-mingw32-objdump makensis
 WINE_PACKAGES := wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis
@@ -57,7 +57,7 @@ lint: .venv/dev.stamp ## ruff, mypy --strict and the import contracts
 	$(BIN)/lint-imports
 
 unit: .venv/dev.stamp ## the tests of rrsim itself, repository rules included
-	$(BIN)/python -m pytest tests -n $(JOBS) -m "not wine and not browser"
+	$(BIN)/python -m pytest tests -n $(JOBS) -m "not wine and not libvirt and not browser"
 
 scenarios: .venv/dev.stamp ## the scenarios as pytest sees them
 	$(BIN)/python -m pytest scenarios
@@ -91,4 +91,11 @@ endif
 .venv/dev.stamp: .venv/run.stamp $(LOCKS)
 	@echo "adding the development tools to .venv" >&2
 	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+# The binding has to match the libvirt of this computer, so its version comes from there.
+.venv/libvirt.stamp: .venv/dev.stamp
+	@pkg-config --exists libvirt || { echo "not found: libvirt's headers; install them with: sudo apt-get install -y libvirt-dev pkg-config gcc python3-dev" >&2; exit 70; }
+	@echo "building libvirt's binding for Python" >&2
+	@$(PIP) install "libvirt-python==$$(pkg-config --modversion libvirt)"
 	@touch $@
