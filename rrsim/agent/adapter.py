@@ -4,7 +4,6 @@ words."""
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +75,7 @@ class BundledAgent:
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Copy the program to the machine; in service mode install it as an administrator would."""
         assert self._built is not None, "prepare() comes first"
-        _configure(await machine.copy_in(self._built, HOME), address, language)
+        await machine.copy_in(self._built, HOME, _configuration(address, language))
         if mode == "service":
             code, output = await machine.run([PROGRAM, "install"], timeout_s=INSTALL_TIMEOUT_S)
             if code:
@@ -164,8 +163,7 @@ class BundledAgent:
         return found
 
 
-def _configure(folder: Path, address: Address, language: str) -> None:
-    """Write the program's configuration beside it, as an installer would."""
-    shutil.copyfile(address.ca_file, folder / "ca.pem")
+def _configuration(address: Address, language: str) -> dict[str, bytes]:
+    """Return the program's configuration, which lies beside it, as an installer would write it."""
     config = {"server": f"wss://{address.host}:{address.port}/agent", "ca_file": "ca.pem", "language": language}
-    (folder / "rragent.json").write_text(json.dumps(config), encoding="utf-8")
+    return {"ca.pem": Path(address.ca_file).read_bytes(), "rragent.json": json.dumps(config).encode()}

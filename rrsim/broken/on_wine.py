@@ -6,14 +6,13 @@ Nothing is arranged for the bugs: the cases are those of ``scenarios/``, run and
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from rrsim.agent.adapter import HOME, BundledAgent
+from rrsim.agent.adapter import BundledAgent
 from rrsim.broken.agent_bugs import BUGS
 from rrsim.broken.hunt import Catch, HuntResult
 from rrsim.broken.rragent_broken import NAME_FILE
@@ -63,27 +62,20 @@ class BrokenAgent(BundledAgent):
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Install it like the sound one, with the broken program in the sound one's place."""
         assert self._built is not None, "prepare() comes first"
-        await machine.copy_in(self._built, HOME)
-        home: Path = machine.host_path(HOME)
-        sound = self._built
-        self._built = home
-        try:
-            shutil.copyfile(home / "rragent-broken.exe", home / "rragent.exe")
-            (home / "rragent-broken.exe").unlink()
-            (home / NAME_FILE).write_text(self._bug, encoding="utf-8")
-            await super().install(_Copied(machine), mode, address, language)
-        finally:
-            self._built = sound
+        await super().install(_Swapped(machine, self._bug), mode, address, language)
 
 
-class _Copied:
-    """A machine on which the program's folder lies already."""
+class _Swapped:
+    """A machine on which the broken program gets the sound one's place."""
 
-    def __init__(self, machine: Any) -> None:
-        self._machine = machine
+    def __init__(self, machine: Any, bug: str) -> None:
+        self._machine, self._bug = machine, bug
 
-    async def copy_in(self, folder: Path, _target: str) -> Path:
-        return folder
+    async def copy_in(self, folder: Path, target: str, beside: Mapping[str, bytes]) -> None:
+        """Copy the folder with the programs' names exchanged."""
+        broken = await asyncio.to_thread((folder / "rragent-broken.exe").read_bytes)
+        named = {"rragent.exe": broken, NAME_FILE: self._bug.encode()}
+        await self._machine.copy_in(folder, target, {**beside, **named})
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._machine, name)

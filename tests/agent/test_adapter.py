@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,11 @@ class Machine:
         self.drive_c, self._code = drive_c, code
         self.done: list[tuple[Any, ...]] = []
 
-    async def copy_in(self, source: Path, target: str) -> Path:
-        """Say where the copy is."""
+    async def copy_in(self, source: Path, target: str, beside: Mapping[str, bytes]) -> None:
+        """Take a copy of what lies beside the program."""
         self.done.append(("copy", source.name, target))
-        return self.drive_c
+        for name, content in beside.items():
+            (self.drive_c / name).write_bytes(content)
 
     async def run(self, command: list[str], timeout_s: float) -> tuple[int, str]:
         """Run a program to its end."""

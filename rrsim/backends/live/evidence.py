@@ -66,6 +66,11 @@ async def collect(folder: Path, result: RunResult, world: Stage, server: ServerA
 async def _of_pc(pc: LivePc, notes: list[str]) -> dict[str, bytes]:
     """Return screen and logs of one PC by file name, and note what could not be had."""
     machine, found = pc.machine, dict(pc.pictures)
+    try:
+        async with asyncio.timeout(PIECE_LIMIT_S):
+            await machine.fetch()
+    except Exception as error:  # noqa: BLE001 (evidence never hides the failure it is about)
+        notes.append(f"pc-{pc.number} logs on the machine: {type(error).__name__}: {error}")
     sources = {
         "screen.png": machine.screenshot, "agent.log": lambda: pc.adapter.logs(machine), "machine.log": machine.log,
     }

@@ -352,6 +352,9 @@ class MacMachine:
         """Refused: a desk without windows has no picture."""
         raise NotPossible("a Mac without windows has no picture; its log holds what it showed")
 
+    async def fetch(self) -> None:
+        """Nothing has to be brought: the program runs on this computer."""
+
     def log(self) -> bytes:
         """Return what the program showed, for the bundle; there is no secret in it."""
         return "\n".join(self._lines).encode()

@@ -97,6 +97,9 @@ class RealMachine(Protocol):
     def screenshot(self) -> bytes:
         """Return the screen as a picture, for the bundle."""
 
+    async def fetch(self) -> None:
+        """Bring what the agent's adapter reads logs from to this computer, where it is not there anyway."""
+
     async def close(self) -> None:
         """End the PC and everything that belongs to it."""
 

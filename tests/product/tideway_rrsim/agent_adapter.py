@@ -24,6 +24,7 @@ SOURCES: Final = Path(__file__).with_name("c")
 COMPILE: Final = ("x86_64-w64-mingw32-gcc", "-O2", "-s", "-Wall", "-Wextra", "-Werror", "-municode", "-mwindows")
 LIBRARIES: Final = ("-lws2_32", "-lbcrypt", "-lcrypt32", "-ladvapi32", "-lshell32", "-lole32")
 SETUP: Final = "tideway-setup.exe"
+INI: Final = "tideway.ini"
 SETUP_FOLDER: Final = r"C:\Setup"
 PROGRAM: Final = r"C:\Program Files\Tideway Support\tideway.exe"
 RUN: Final = r"HKCU\SOFTWARE\Microsoft\Windows\CurrentVersion\Run"
@@ -87,25 +88,18 @@ class TidewayAgent:
         assert self._setup is not None, "prepare() comes first"
         if mode != "application" or language != "en":
             raise AdapterError(f"expected application mode in English, saw {mode} mode in {language!r}")
-        folder: Path = machine.host_path(SETUP_FOLDER)
-        ini = await asyncio.to_thread(self._lay_out, self._setup, folder, address)
+        settings = f"[server]\nhost={address.host}\nport={address.port}\nkey={self._key}\n"
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copyfile(self._setup, Path(folder, SETUP))
+            await machine.copy_in(Path(folder), SETUP_FOLDER, {INI: settings.encode("ascii")})
         code, output = await machine.run([rf"{SETUP_FOLDER}\{SETUP}", "/S"], timeout_s=STEP_LIMIT_S)
-        left = ini.exists()
-        await asyncio.to_thread(shutil.rmtree, folder)
+        left = await machine.take(rf"{SETUP_FOLDER}\{INI}")
+        await machine.remove_tree(SETUP_FOLDER)
         if code or left:
             raise AdapterError(
                 f"expected the installer to enrol this PC and to remove its settings file, saw exit code {code}: "
                 f"{output[-300:] or 'it said nothing'}"
             )
-
-    def _lay_out(self, setup: Path, folder: Path, address: Address) -> Path:
-        """Put the installer into a folder, and its settings beside it, which only their owner can read."""
-        folder.mkdir()
-        shutil.copyfile(setup, folder / SETUP)
-        ini = folder / "tideway.ini"
-        ini.touch(mode=0o600)
-        ini.write_text(f"[server]\nhost={address.host}\nport={address.port}\nkey={self._key}\n", encoding="ascii")
-        return ini
 
     async def start_support(self, machine: Any, code: str) -> None:
         """Start the program as a double click does, and type the code."""

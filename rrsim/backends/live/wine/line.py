@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -22,36 +23,42 @@ class LineLost(Exception):
     """The helper at the other end is gone."""
 
 
-class Line:
-    """A helper's standard streams. ``hear`` gets every line that is not an awaited answer; it must not block."""
+class Line(ABC):
+    """Questions and answers of one helper. ``hear`` gets every line that is not an awaited answer; it must not block.
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str, hear: Callable[[Fields], None]) -> None:
-        """Take over the streams of a process that was started with pipes."""
-        self.process = process
+    How the lines travel is for a subclass: pipes of a process, or the port of a virtual machine.
+    """
+
+    def __init__(self, name: str, hear: Callable[[Fields], None]) -> None:
+        """Speak with a helper of this name."""
         self._name, self._hear = name, hear
         self._numbers = 0
         self._waiting: dict[str, asyncio.Future[Fields]] = {}
+        self._lost = False
         self.last = "nothing"
-        self._reader = asyncio.create_task(self._read())
 
-    @classmethod
-    async def open(cls, name: str, *command: str, env: dict[str, str], hear: Callable[[Fields], None]) -> Line:
-        """Start a helper."""
-        process = await asyncio.create_subprocess_exec(
-            *command, env=env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, limit=LINE_LIMIT_BYTES,
-        )
-        return cls(process, name, hear)
+    @abstractmethod
+    def _send(self, line: bytes) -> None:
+        """Send one line, its end included."""
 
-    async def _read(self) -> None:
-        assert self.process.stdout is not None, "started with a pipe"
-        with contextlib.suppress(ValueError, OSError):  # a line beyond the limit ends the line: the helper has gone mad
-            while text := await self.process.stdout.readline():
-                try:
-                    fields: Fields = msgspec.json.decode(text)
-                except msgspec.DecodeError:
-                    fields = {"event": "not understood", "verb": text.decode(errors="replace")[:200]}
-                self._take(fields)
+    @abstractmethod
+    async def close(self) -> None:
+        """End the helper if it still runs, and forget the line."""
+
+    def take(self, text: bytes | str) -> None:
+        """Take up one line from the helper."""
+        try:
+            fields: Fields = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raw = text.decode(errors="replace") if isinstance(text, bytes) else text
+            fields = {"event": "not understood", "verb": raw[:200]}
+        self._take(fields)
+
+    def lose(self) -> None:
+        """Note that the helper is gone: whoever waits for an answer hears of it."""
+        if self._lost:
+            return
+        self._lost = True
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(LineLost(f"{self._name} is gone; last heard: {self.last}"))
@@ -72,10 +79,10 @@ class Line:
         Raises:
             LineLost: nobody is there any more.
         """
-        if self._reader.done() or self.process.stdin is None:
+        if self._lost:
             raise LineLost(f"{self._name} is gone; last heard: {self.last}")
         clean = (word.replace("\t", " ").replace("\n", " ") for word in words)
-        self.process.stdin.write("\t".join(clean).encode() + b"\n")
+        self._send("\t".join(clean).encode() + b"\n")
 
     async def ask(self, verb: str, *words: str, limit_s: float) -> Fields:
         """Send a numbered line and return its answer.
@@ -97,8 +104,39 @@ class Line:
         finally:
             self._waiting.pop(number, None)
 
+
+class ProcessLine(Line):
+    """A line over the standard streams of a process of this computer."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str, hear: Callable[[Fields], None]) -> None:
+        """Take over the streams of a process that was started with pipes."""
+        super().__init__(name, hear)
+        self.process = process
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, name: str, *command: str, env: dict[str, str], hear: Callable[[Fields], None]) -> ProcessLine:
+        """Start a helper."""
+        process = await asyncio.create_subprocess_exec(
+            *command, env=env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL, limit=LINE_LIMIT_BYTES,
+        )
+        return cls(process, name, hear)
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None, "started with a pipe"
+        with contextlib.suppress(ValueError, OSError):  # a line beyond the limit ends the line: the helper has gone mad
+            while text := await self.process.stdout.readline():
+                self.take(text)
+        self.lose()
+
+    def _send(self, line: bytes) -> None:
+        assert self.process.stdin is not None, "started with a pipe"
+        self.process.stdin.write(line)
+
     async def close(self) -> None:
         """End the helper if it still runs, and forget the line."""
+        self._lost = True
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()

@@ -1,44 +1,36 @@
-"""One customer's Windows PC on Wine: everything a live run does to it and sees of it."""
+"""One customer's Windows PC on Wine: everything a live run does to it and sees of it, wherever it runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from rrsim.backends.live.wine import eyes, lease, parts, template
+from rrsim.backends.live.wine import eyes, parts
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
-from rrsim.backends.live.wine.power import MachineFailed, NotPossible, Power
-from rrsim.backends.live.wine.screen import Screen
+from rrsim.backends.live.wine.local import LocalSite
+from rrsim.backends.live.wine.power import MachineFailed, NotPossible
+from rrsim.backends.live.wine.site import FLAG_FILE, Site
 from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.identity import BootIdentity
 from rrsim.machine.observations import AnyObservation, Phase, RestartCause
 
 LOOK_LIMIT_S: Final = 10
-PLACES: Final = ("ProgramData", "users", "Program Files", "Program Files (x86)", "windows/temp", "windows/tasks",
-                        "Boot")
-"""Folders of the drive whose files a session could leave behind."""
 
 OnWindows = Callable[[tuple[DesktopWindow, ...], tuple[DesktopWindow, ...]], None]
 
 
-class WineMachine:
-    """One machine. Make it with :meth:`create` and end it with :meth:`close`; both ends are complete."""
+class WindowsMachine:
+    """One machine, in any place."""
 
-    def __init__(self, name: str, folder: Path, screen: Screen, observe: Callable[[AnyObservation], None]) -> None:
-        """Hold a machine that is off; use :meth:`create`."""
-        self.name, self.folder, self.prefix = name, folder, folder / "prefix"
-        self.drive_c, self.display = self.prefix / template.DRIVE, screen.display
+    def __init__(self, name: str, site: Site, observe: Callable[[AnyObservation], None]) -> None:
+        """Hold a machine that is off; ``observe`` hears everything in order and must not block."""
+        self.name, self.site, self.display = name, site, site.display
         self.on_windows: OnWindows | None = None
-        self._screen = screen
-        self._env = template.environment(self.prefix, screen.display)
-        self._power = Power(self.prefix, self._env, observe)
-        self._power.on_server = self._write_lease
+        self._power = site.power(observe)
         self._power.on_signed_in = self._open_eyes
         self._power.on_down = self._close_eyes
         self._eyes: Line | None = None
@@ -48,42 +40,10 @@ class WineMachine:
         self._looking: list[asyncio.Event] = []
         self._outputs = 0
 
-    @classmethod
-    async def create(
-        cls, name: str, root: Path, observe: Callable[[AnyObservation], None], screen: tuple[int, int] = (1024, 768),
-    ) -> WineMachine:
-        """Make a machine in its clean first state, switched off, in ``root/name``.
-
-        Raises:
-            WineMissing: a program of the host is missing or failed.
-            NotPossible: a machine of that name is in use.
-        """
-        prepared = await template.prepare(screen)
-        folder = root / name
-        old = lease.read(folder)
-        if old is not None and lease.alive(old.owner):
-            raise NotPossible(f"{folder}: this machine is in use by process {old.owner.pid}; choose another name")
-        if folder.exists():
-            await asyncio.to_thread(lease.clear, folder, old)
-        folder.mkdir(parents=True)
-        owner = lease.process(os.getpid())
-        assert owner is not None, "this process runs"
-        lease.write(folder, lease.Lease(owner, str(folder / "prefix")))
-        try:
-            shown = await Screen.open(screen)
-            machine = cls(name, folder, shown, observe)
-            machine._write_lease()
-            await asyncio.to_thread(template.copy, prepared, machine.prefix)
-        except BaseException:
-            await asyncio.to_thread(lease.clear, folder, lease.read(folder))
-            raise
-        return machine
-
-    def _write_lease(self) -> None:
-        owner = lease.process(os.getpid())
-        assert owner is not None, "this process runs"
-        screen = lease.process(self._screen.process.pid)
-        lease.write(self.folder, lease.Lease(owner, str(self.prefix), screen, self._power.server))
+    @property
+    def drive_c(self) -> Path:
+        """Drive C: as this computer sees it; on some machines only after ``fetch``, and only logs."""
+        return self.site.drive_c
 
     # --- power ---
 
@@ -208,12 +168,11 @@ class WineMachine:
         """
         self._outputs += 1
         name = f"rrsim-out-{self._outputs}.txt"
-        path = self.prefix / template.HARNESS / name
         fields = await self._power.ask(
             "run", str(int(timeout_s * 1000)), rf"C:\rrsim\{name}", subprocess.list2cmdline(command),
             limit_s=timeout_s + 15,
         )
-        printed = await asyncio.to_thread(_taken, path)
+        printed = (await self.site.take(rf"C:\rrsim\{name}")).decode("utf-8", "replace").replace("\r\n", "\n")
         if fields["error"]:
             raise NotPossible(f"{command[0]}: Windows could not start it, error {fields['error']}; is the path right?")
         if fields["late"]:
@@ -253,9 +212,7 @@ class WineMachine:
 
     def _open_eyes(self) -> None:
         async def open_line() -> None:
-            self._eyes = await Line.open(
-                "the eyes", "wine", r"C:\windows\system32\rreyes.exe", env=self._env, hear=self._look
-            )
+            self._eyes = await self.site.open_line("the eyes", "rreyes.exe", self._look)
 
         self._power.used.add("eyes")
         if self._opening is None:
@@ -343,37 +300,29 @@ class WineMachine:
             ControlMissing, ControlCovered: a person could not press it either.
         """
         x, y = eyes.target(await self.windows(), hwnd, control)
-        await self._screen.click(x, y)
+        await self.site.click(x, y)
 
     async def type_text(self, text: str) -> None:
         """Type on the keyboard."""
-        await self._screen.type_text(text)
+        await self.site.type_text(text)
 
     async def press_key(self, key: str) -> None:
         """Press a key, by its X name."""
-        await self._screen.press_key(key)
+        await self.site.press_key(key)
 
     def screenshot(self) -> bytes:
         """Return a picture of the screen as PNG."""
-        return self._screen.screenshot()
+        return self.site.screenshot()
 
     # --- residue ---
 
     async def inventory(self) -> tuple[str, ...]:
         """List everything a session could leave behind, as sorted names."""
         fields = await self._power.ask("registry")
-        files = await asyncio.to_thread(self._files)
+        files = {
+            "boot:safeboot=network" if path == FLAG_FILE else f"file:C:/{path}" for path in await self.site.files()
+        }
         return tuple(sorted({*fields["names"], *files}))
-
-    def _files(self) -> set[str]:
-        found: set[str] = set()
-        for place in PLACES:
-            top = self.drive_c / place
-            for folder, _, names in os.walk(top):
-                for name in names:
-                    path = Path(folder, name).relative_to(self.drive_c).as_posix()
-                    found.add("boot:safeboot=network" if path == "Boot/bcd.standin" else f"file:C:/{path}")
-        return found
 
     # --- the end ---
 
@@ -383,16 +332,20 @@ class WineMachine:
         self._close_eyes()
         for task in list(self._closing):
             await task
-        await self._screen.close()
-        lease.forget_kernel(self.prefix)
-        await asyncio.to_thread(shutil.rmtree, self.folder, True)
+        await self.site.close()
 
 
-def _taken(path: Path) -> str:
-    """Return what a program printed into a file, and remove the file."""
-    try:
-        printed = path.read_bytes()
-    except OSError:
-        return ""
-    path.unlink(missing_ok=True)
-    return printed.decode("utf-8", errors="replace").replace("\r\n", "\n")
+class WineMachine(WindowsMachine):
+    """A machine in a prefix of this computer. Make it with :meth:`create` and end it with :meth:`close`."""
+
+    @classmethod
+    async def create(
+        cls, name: str, root: Path, observe: Callable[[AnyObservation], None], screen: tuple[int, int] = (1024, 768),
+    ) -> Self:
+        """Make a machine in its clean first state, switched off, in ``root/name``.
+
+        Raises:
+            WineMissing: a program of the host is missing or failed.
+            NotPossible: a machine of that name is in use.
+        """
+        return cls(name, await LocalSite.create(name, root, screen), observe)

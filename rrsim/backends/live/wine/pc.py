@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import signal
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path, PureWindowsPath
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.wine import eyes
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
-from rrsim.backends.live.wine.machine import WineMachine
-from rrsim.backends.live.wine.power import NotPossible, by, flag_changed_us, flagged
-from rrsim.backends.live.wine.screen import Screen
+from rrsim.backends.live.wine.local import LocalSite
+from rrsim.backends.live.wine.machine import WindowsMachine
+from rrsim.backends.live.wine.power import NotPossible, by
+from rrsim.backends.live.wine.site import Site
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Watch
 from rrsim.machine.desktop import DesktopWindow
@@ -27,8 +26,6 @@ LOOK_AGAIN_US: Final = 40_000
 LOOK_AT_WATCHES_LIMIT_S: Final = 3.0
 REACH_LIMIT_S: Final = 60.0
 MOST_LOG_LINES: Final = 5_000
-LOOKS_AT_A_STRANGER: Final = 3
-"""So many looks decide that a process belongs to no machine of this harness."""
 RESOLUTION_US: Final = 1_500_000
 """What this machine can tell apart at a deadline: clicks, process starts and the host's load lie below it."""
 RESTART_US: Final = 3_000_000
@@ -53,21 +50,13 @@ _INSTALLED: Final = "file:C:/Program Files/Example Printer Driver/"
 _BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
 
 
-def _ended(pid: int) -> bool:
-    """Whether a process is over, although its number may still be taken: its parent has yet to take note of its end."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in (b"Z", b"X")
-    except OSError:
-        return True
-
-
-class WinePc(WineMachine):
-    """One customer's PC on Wine."""
+class WindowsPc(WindowsMachine):
+    """One customer's PC, in any place."""
 
     unobserved: tuple[str, ...] = ()
 
-    def __init__(self, name: str, folder: Path, screen: Screen, observe: Callable[[Any], None]) -> None:
-        """Hold a machine that is off; use :meth:`create`."""
+    def __init__(self, name: str, site: Site, observe: Callable[[Any], None]) -> None:
+        """Hold a machine that is off."""
         self._outer = observe
         self.eyes_saw: Callable[[tuple[DesktopWindow, ...]], None] = lambda _: None
         self._watches: tuple[Watch, ...] = ()
@@ -75,14 +64,12 @@ class WinePc(WineMachine):
         self._watcher: Line | None = None
         self._opening_watcher: asyncio.Task[None] | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LOG_LINES)
-        self._mine: dict[int, str] = {}
-        self._others: dict[int, int] = {}
         self._told_display = False
         self._flag = False
         self._flag_task: asyncio.Task[None] | None = None
         self.closed_by_program: set[int] = set()
         """Windows that their own program closed while Windows went down, as the shutdown's witness saw it."""
-        super().__init__(name, folder, screen, self._saw)
+        super().__init__(name, site, self._saw)
         self.on_windows = lambda _shown, _gone: self.eyes_saw(self._seen)
         self.on_helper_lines(self._helper_said)
         self._power.before_down = self._look_at_watches
@@ -137,7 +124,7 @@ class WinePc(WineMachine):
 
     def _look_at_boot_flag(self) -> None:
         """The boot options are the machine's own, whoever changes them."""
-        there = flagged(self.prefix)
+        there = self.site.flag()
         if there != self._flag:
             self._flag = there
             self._power.used.add("boot options")
@@ -149,7 +136,7 @@ class WinePc(WineMachine):
         A look every so often is late on a busy host. When the boot flag changed, the disk knows (``moment_us`` is as
         ``monotonic_us``); of the other things it says no more than that they are so at a look that begins now.
         """
-        if flag_changed_us(self.prefix) <= moment_us:
+        if await self.site.look_at_flag() <= moment_us:
             self._look_at_boot_flag()
         await self._look_at_watches()
 
@@ -163,9 +150,7 @@ class WinePc(WineMachine):
             return
 
         async def open_line() -> None:
-            line = await Line.open(
-                "the watcher", "wine", r"C:\windows\system32\rrwatch.exe", env=self._env, hear=self._watched
-            )
+            line = await self.site.open_line("the watcher", "rrwatch.exe", self._watched)
             self._watcher = line
             for number, watch in enumerate(self._watches):
                 line.say("watch", str(number), *_words(watch))
@@ -224,48 +209,28 @@ class WinePc(WineMachine):
 
     # --- files and programs -------------------------------------------------------------------------------------------
 
-    async def copy_in(self, folder: Path, target: str) -> Path:
-        """Copy a folder of the host to a Windows path of the machine; return where that is on the host."""
-        place = self.host_path(target)
-        await asyncio.to_thread(shutil.copytree, folder, place, dirs_exist_ok=True)
-        return place
+    async def fetch(self) -> None:
+        """Have :attr:`drive_c` show the programs' logs as they are now."""
+        await self.site.fetch()
 
-    def host_path(self, windows_path: str) -> Path:
-        """Return where a Windows path of this machine is on the host.
+    async def copy_in(self, folder: Path, target: str, beside: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Copy a folder of this computer to a Windows path of the machine.
 
-        Raises:
-            NotPossible: it is not on drive C:.
+        ``beside`` are further files in it, by name: settings, which only their owner can read.
         """
-        pure = PureWindowsPath(windows_path)
-        if pure.drive.upper() != "C:":
-            raise NotPossible(f"{windows_path}: expected a path on drive C:, which is the only one")
-        return self.drive_c.joinpath(*pure.parts[1:])
+        await self.site.copy_in(folder, target, beside)
+
+    async def take(self, windows_path: str) -> bytes:
+        """Return a file's content and remove it; nothing if there is none."""
+        return await self.site.take(windows_path)
+
+    async def remove_tree(self, windows_path: str) -> None:
+        """Remove a folder with all that is in it."""
+        await self.site.remove_tree(windows_path)
 
     def processes(self) -> dict[int, str]:
-        """Return the machine's processes as the host sees them: process id to command line.
-
-        A new process wears its parent's command line and environment until it has become itself: the first are read
-        every time, and the second more than once. One that has ended may stand there until its parent takes note of it.
-        """
-        mark = f"WINEPREFIX={self.prefix}".encode()
-        now = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-        self._mine = {pid: line for pid, line in self._mine.items() if pid in now and not _ended(pid)}
-        self._others = {pid: looks for pid, looks in self._others.items() if pid in now}
-        for pid in now:
-            looks = self._others.get(pid, 0)
-            if looks >= LOOKS_AT_A_STRANGER:
-                continue
-            try:
-                if pid not in self._mine and mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    self._others[pid] = looks + 1
-                    continue
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue  # it has ended meanwhile, or only just begins
-            line = b" ".join(words).decode("utf-8", "replace").strip()
-            if line and not line.startswith(("/", "wine")):
-                self._mine[pid] = line
-        return dict(self._mine)
+        """Return the machine's processes: process id to command line."""
+        return self.site.processes()
 
     async def kill_program(self, is_it: Callable[[str], bool]) -> None:
         """End the processes whose command line is meant, as a crash would.
@@ -276,8 +241,7 @@ class WinePc(WineMachine):
         victims = [pid for pid, line in self.processes().items() if is_it(line)]
         if not victims:
             raise NotPossible("expected the program to run, so that it can be ended; it does not")
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
+        await self.site.end_processes(victims)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
@@ -356,6 +320,22 @@ class WinePc(WineMachine):
         self._end_flag_task()
         self._close_watcher()
         await super().close()
+
+
+class WinePc(WindowsPc):
+    """One customer's PC in a prefix of this computer. Make it with :meth:`create` and end it with :meth:`close`."""
+
+    @classmethod
+    async def create(
+        cls, name: str, root: Path, observe: Callable[[Any], None], screen: tuple[int, int] = (1024, 768)
+    ) -> Self:
+        """Make a machine in its clean first state, switched off, in ``root/name``.
+
+        Raises:
+            WineMissing: a program of the host is missing or failed.
+            NotPossible: a machine of that name is in use.
+        """
+        return cls(name, await LocalSite.create(name, root, screen), observe)
 
 
 _REBOOT_NOW: Final = "Reboot now"

@@ -1,5 +1,7 @@
 """The power supervisor of one machine: boots it, hears what Windows does, and starts it again after a restart.
 
+What a boot and its end really are is for a subclass: a kernel process here, a virtual machine elsewhere.
+
 Its own restart is no evidence that one was *requested*: the request is heard separately, at the hooked shutdown API,
 and a machine that goes down without one and without a power cut is a fault of the harness (:class:`MachineFailed`).
 """
@@ -8,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from rrsim import live_clock
-from rrsim.backends.live.wine import kernel, lease, parts, template
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
 from rrsim.machine import observations as seen
 from rrsim.machine.identity import BootIdentity
@@ -21,7 +21,6 @@ from rrsim.machine.observations import AnyObservation, RestartCause
 
 BOOT_LIMIT_S: Final = 60
 ASK_LIMIT_S: Final = 20
-FLAG: Final = template.DRIVE / "Boot" / "bcd.standin"
 TO_1970_US: Final = 11_644_473_600_000_000
 """From Windows' epoch, 1601, to 1970, in microseconds."""
 OWN_PROGRAMS: Final[dict[str, RestartCause]] = {
@@ -37,12 +36,23 @@ class NotPossible(Exception):
     """The machine is not in a state in which this can be done; nothing was changed."""
 
 
-class Power:
+HowItEnds = Literal["restart", "off", "cut", "reset"]
+"""``restart`` and ``off``: Windows has ended its session in order; ``cut`` and ``reset``: nobody is asked."""
+
+
+class Power(ABC):
     """One machine's power, boots and sign-in. ``observe`` hears everything in order and must not block."""
 
-    def __init__(self, prefix: Path, env: dict[str, str], observe: Callable[[AnyObservation], None]) -> None:
+    boot_limit_s: float = BOOT_LIMIT_S
+    """How long a boot may take, from its first sign to the welcome screen."""
+    tolerance_us: int = 50_000
+    """How far two readings of one boot time may lie apart."""
+    faults: tuple[type[Exception], ...] = (LineLost, TimeoutError)
+    """What may go wrong with a boot that nobody awaits."""
+
+    def __init__(self, observe: Callable[[AnyObservation], None]) -> None:
         """Hold a machine that is off."""
-        self.prefix, self._env, self._observe = prefix, env, observe
+        self._observe = observe
         self.agent_exe_names: frozenset[str] = frozenset()
         self.causes: dict[str, RestartCause] = {}
         """Further programs by file name and what a restart by them is called."""
@@ -52,8 +62,6 @@ class Power:
         self.failed: MachineFailed | None = None
         self.resets, self.reason = 0, ""
         self.used: set[str] = set()
-        self.server: lease.Process | None = None
-        self.on_server: Callable[[], None] = lambda: None
         self.on_signed_in: Callable[[], None] = lambda: None
         self.on_down: Callable[[], None] = lambda: None
         self.before_down: Callable[[], Coroutine[None, None, None]] = _nothing
@@ -70,7 +78,20 @@ class Power:
         self._button: RestartCause = "power button"
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._ended: list[Line] = []
-        self._watch: asyncio.Task[None] | None = None
+
+    # --- what a boot is here ---
+
+    @abstractmethod
+    async def _begin_boot(self) -> tuple[str, bool]:
+        """Have a boot begin, or wait for one that begins by itself; return its mark and whether it is a safe one."""
+
+    @abstractmethod
+    async def _open_helper(self) -> Line:
+        """Return the line to the sign-in helper of this boot."""
+
+    @abstractmethod
+    async def _end_boot(self, how: HowItEnds) -> None:
+        """End the boot, and return when nothing of it runs any more."""
 
     # --- what others ask ---
 
@@ -129,7 +150,8 @@ class Power:
         except (LineLost, NotPossible, MachineFailed):
             return host
         return BootIdentity(
-            mark=fields["mark"] or None, boot_time_us=fields["boot_time_us"] - TO_1970_US, tolerance_us=50_000,
+            mark=fields["mark"] or None, boot_time_us=fields["boot_time_us"] - TO_1970_US,
+            tolerance_us=self.tolerance_us,
             host_resets=self.resets, host_reason=self.reason,
         )
 
@@ -176,7 +198,7 @@ class Power:
             with contextlib.suppress(asyncio.CancelledError):
                 await work
         was_on = self.phase != "off"
-        await self._kill()
+        await self._kill("reset" if then_on else "cut")
         self._cause = cause
         if was_on:
             self._observe(seen.WentDown(cause, clean=False))
@@ -194,7 +216,7 @@ class Power:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
-        await self._kill()
+        await self._kill("cut")
         self.phase = "off"
 
     # --- the life of a boot ---
@@ -203,7 +225,9 @@ class Power:
         """Turn an error of a boot that nobody awaits into the machine's failure."""
         try:
             await work
-        except (parts.WineMissing, LineLost, TimeoutError, kernel.KernelStays, MachineFailed) as error:
+        except Exception as error:
+            if not isinstance(error, (MachineFailed, *self.faults)):
+                raise
             lost = f"the machine was lost in phase {self.phase!r}: {str(error) or 'it did not come up in time'}"
             self._fail(error if isinstance(error, MachineFailed) else MachineFailed(lost))
 
@@ -233,22 +257,16 @@ class Power:
     async def _boot(self, cause: RestartCause) -> None:
         loop = asyncio.get_running_loop()
         self._enter("firmware")
-        self.safe_mode = flagged(self.prefix)
+        self.boot, self.safe_mode = await self._begin_boot()
         if self.safe_mode:
             self.used.update({"safe boot", "boot options"})
-        self.server = await kernel.start(self.prefix, self._env)
-        self._watch = asyncio.create_task(self._watch_over(self.server))
-        self.on_server()
         self.resets += 1
-        self.boot = live_clock.fresh_secret()[:16]
         self._enter("loading")
         self._observe(seen.BootBegan(boot=self.boot, safe_mode=self.safe_mode, cause=cause))
         up, pending, welcome = loop.create_future(), loop.create_future(), loop.create_future()
         self._awaited.update({"up": up, "pending work": pending, "welcome": welcome})
-        line = self._line = await Line.open(
-            "the sign-in helper", "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env, hear=self._hear
-        )
-        async with asyncio.timeout(BOOT_LIMIT_S):
+        line = self._line = await self._open_helper()
+        async with asyncio.timeout(self.boot_limit_s):
             await up
             line.say("mark", self.boot)
             await pending
@@ -262,14 +280,9 @@ class Power:
         self.used.update({"sign-in", "shutdown API"})
         self._enter("welcome")
 
-    async def _watch_over(self, server: lease.Process) -> None:
-        """Notice a kernel that is gone and was not ended here; its helpers may not notice by themselves."""
-        await kernel.lost(server)
-        self._gone_unasked()
-
     async def _cycle(self, cause: RestartCause, *, again: bool) -> None:
         """Windows is down: end the kernel, and start the next one if it was a restart."""
-        await self._kill()
+        await self._kill("restart" if again else "off")
         self._cause = cause
         self._observe(seen.WentDown(cause, clean=True))
         if again:
@@ -278,21 +291,17 @@ class Power:
         else:
             self._enter("off")
 
-    async def _kill(self) -> None:
+    async def _kill(self, how: HowItEnds) -> None:
         await self.before_down()
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.cancel()
         if self._line is not None:
             self._ended.append(self._line)
             self._line = None
         self.signed_in = False
         self.on_down()
-        await kernel.end(self.prefix)
+        await self._end_boot(how)
         while self._ended:
             await self._ended[-1].close()
             self._ended.pop()
-        self.server = None
 
     # --- what Windows says ---
 
@@ -386,21 +395,3 @@ async def _nothing() -> None:
 def by(fields: Fields) -> str:
     """Return the file name of the program that asked."""
     return str(fields.get("exe", "")).rpartition("\\")[2] or str(fields.get("api", ""))
-
-
-def flag_changed_us(prefix: Path) -> int:
-    """Return when the boot options last changed, as ``monotonic_us`` counts; 0: never."""
-    flag, times_us = prefix / FLAG, []
-    for path in (flag, flag.parent):  # clearing removes the file, which its folder remembers
-        with contextlib.suppress(OSError):
-            times_us.append(path.stat().st_mtime_ns // 1000)
-    return live_clock.monotonic_us() - (live_clock.wall_time_us() - max(times_us)) if times_us else 0
-
-
-def flagged(prefix: Path) -> bool:
-    """Whether the boot options ask for a safe boot; read while the machine is off."""
-    try:
-        return "safeboot=network" in (prefix / FLAG).read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-

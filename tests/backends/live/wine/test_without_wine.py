@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from rrsim import live_clock
-from rrsim.backends.live.wine import WineMachine, WineMissing, parts, power, template
+from rrsim.backends.live.wine import WineMachine, WineMissing, local, parts, template
 from rrsim.backends.live.wine.pc import WinePc
 from rrsim.machine import observations as seen
 
@@ -52,18 +52,23 @@ def test_a_failed_program_says_its_last_words() -> None:
         asyncio.run(parts.call("sleep", "60", limit_s=0.05))
 
 
+def place(folder: Path) -> local.LocalSite:
+    """Return a machine's place that has a folder and no more."""
+    return local.LocalSite(folder, SimpleNamespace(display=":1"))
+
+
 def test_the_boot_flag_is_read_from_the_machines_own_file(tmp_path: Path) -> None:
-    assert not power.flagged(tmp_path)
-    (tmp_path / power.FLAG).parent.mkdir(parents=True)
-    (tmp_path / power.FLAG).write_text("safeboot=network\r\n", encoding="ascii")
-    assert power.flagged(tmp_path)
+    assert not local.flagged(tmp_path)
+    (tmp_path / local.FLAG).parent.mkdir(parents=True)
+    (tmp_path / local.FLAG).write_text("safeboot=network\r\n", encoding="ascii")
+    assert local.flagged(tmp_path)
 
 
 def test_the_disk_says_whether_the_boot_flag_went_before_or_after_another_witness(tmp_path: Path) -> None:
     told: list[object] = []
-    pc = WinePc("pc", tmp_path, SimpleNamespace(display=":1"), told.append)
-    assert power.flag_changed_us(pc.prefix) == 0, "never"
-    flag = pc.prefix / power.FLAG
+    pc = WinePc("pc", place(tmp_path), told.append)
+    assert local.flag_changed_us(pc.site.prefix) == 0, "never"
+    flag = pc.site.prefix / local.FLAG
     flag.parent.mkdir(parents=True)
     flag.write_text("safeboot=network", encoding="ascii")
     asyncio.run(pc.look_before(live_clock.monotonic_us()))
@@ -77,8 +82,8 @@ def test_the_disk_says_whether_the_boot_flag_went_before_or_after_another_witnes
 
 
 def test_a_process_that_has_ended_is_none_even_if_nobody_took_note_of_its_end(tmp_path: Path) -> None:
-    pc = WinePc("pc", tmp_path, SimpleNamespace(display=":1"), lambda _: None)
-    with subprocess.Popen(["sleep", "60"], env=os.environ | {"WINEPREFIX": str(pc.prefix)}) as child:
+    pc = WinePc("pc", place(tmp_path), lambda _: None)
+    with subprocess.Popen(["sleep", "60"], env=os.environ | {"WINEPREFIX": str(pc.site.prefix)}) as child:
         try:
             assert pc.processes() == {child.pid: "sleep 60"}
         finally:
