@@ -19,7 +19,7 @@ WINE_PACKAGES := wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis
 # The agent's builder and the harness's adapter for it run where rrsim runs; all else of the agent runs on Windows too.
 NOT_ON_WINDOWS := --exclude '^rrsim/agent/(freezing/|(adapter|build)\.py$$)'
 
-.PHONY: help run test test-wine test-nightly test-browser lint unit scenarios broken bench clean
+.PHONY: help run test test-wine test-vm test-nightly nightly nightly-vm test-browser lint unit scenarios broken bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -34,10 +34,22 @@ test-wine: .wine .venv/dev.stamp ## the tests on real machines, which need Wine;
 	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) -v --junit out/wine.xml --html out/wine.html
 
 test-nightly: .wine .venv/dev.stamp ## everything on real machines, too long for every commit: all broken agents, each case three times
-	RRSIM_BROKEN=all $(BIN)/python -m pytest tests -n $(JOBS) -m wine
-	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) --repeat 3 --junit out/nightly.xml --html out/nightly.html
-	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-nightly.txt --jobs $(JOBS) -v
-	$(BIN)/rrsim bench --live
+	.ci/nightly wine
+
+# What the processor's emulation allows in twenty minutes; `make nightly-vm` has the rest.
+test-vm: .venv/libvirt.stamp ## the tests with libvirt and QEMU, then a selection of the scenarios in virtual machines
+	$(BIN)/rrsim image build wine-guest
+	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-ci.txt -v --junit out/vm.xml --html out/vm.html
+	$(BIN)/python -m pytest tests -m "libvirt and not nightly"
+
+OUT ?= out/nightly-vm
+nightly-vm: .venv/libvirt.stamp ## virtual machines with the real ten minutes, the machine contract, and the longer tests
+	$(BIN)/rrsim image build wine-guest
+	$(BIN)/python -m pytest tests -m "libvirt" --junitxml $(OUT)/vm-tests.xml
+	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-nightly.txt --time-scale 1 --jobs $(JOBS) --format json --junit $(OUT)/vm.xml --html $(OUT)/vm.html --bundle-dir $(OUT)/failures/vm > $(OUT)/vm.json
+
+nightly: .venv/dev.stamp ## a whole night, as unattended machines run it
+	.ci/nightly
 
 .PHONY: .wine
 .wine:

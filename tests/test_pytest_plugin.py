@@ -221,7 +221,7 @@ def test_scenarios_in_python(project: pytest.Pytester) -> None:
     ("options", "word"),
     [
         (("--rrsim-backend", "wine"), "*xdotool*not found*apt-get install*"),
-        (("--rrsim-backend", "libvirt"), "*libvirt*not available in this version*"),
+        (("--rrsim-backend", "libvirt"), "*libvirt*"),
         (("--rrsim-backend", "abacus"), "*abacus*"),
         (("--rrsim-seed", "many"), "*many*"),
         (("--rrsim-profile", "nobody"), "*gotoassist-corporate*"),
@@ -234,6 +234,7 @@ def test_bad_options(
 ) -> None:
     """Usage errors before anything runs."""
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("RRSIM_LIBVIRT_URI", "qemu+unix:///none?socket=/nowhere")
     result = project.runpytest_subprocess("scenarios", *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([word])

@@ -72,6 +72,11 @@ class BundledAgent:
         self._built = built.path
         return str(built.digest)
 
+    async def lay_in(self, machine: Any) -> None:
+        """Copy the program, which is most of an installation."""
+        assert self._built is not None, "prepare() comes first"
+        await machine.copy_in(self._built, HOME, {})
+
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Copy the program to the machine; in service mode install it as an administrator would."""
         assert self._built is not None, "prepare() comes first"

@@ -11,6 +11,7 @@ from rrsim.cli.agent import agent_app
 from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.examples import epilog
 from rrsim.cli.exit_codes import HARNESS, USAGE
+from rrsim.cli.image import image_app
 from rrsim.cli.serve import serve_command
 
 app = typer.Typer(
@@ -26,13 +27,22 @@ app = typer.Typer(
 Paths = Annotated[list[str] | None, typer.Argument(help="Scenario files or folders; default: scenarios/.")]
 In = Annotated[str, typer.Option("--in", help="Where to look for scenarios.")]
 Seed = Annotated[str, typer.Option(help="A number, or 'random' (printed, so that it can be repeated).")]
-Backend = Annotated[str, typer.Option(help="sim, or wine for real machines; libvirt comes in a later version.")]
+Backend = Annotated[str, typer.Option(help="sim, wine for real machines, libvirt for virtual ones.")]
 TimeScale = Annotated[float, typer.Option(
     help="Live backends: how many times shorter waiting is; 0: the backend's own."
 )]
 Agent = Annotated[str, typer.Option(help="Live backends: adapter of the agent; default: the bundled one.")]
 Server = Annotated[str, typer.Option(help="Live backends: adapter of the session server; default: the bundled one.")]
 Format = Annotated[str, typer.Option("--format", help="text or json.")]
+Image = Annotated[str, typer.Option(help="Backend libvirt: what machines are made from; default: wine-guest.")]
+Uri = Annotated[str, typer.Option(help="Backend libvirt: connection URI of libvirt; default: this computer's.")]
+Accelerator = Annotated[str, typer.Option(help="Backend libvirt: kvm or tcg; default: KVM where it is proved to work.")]
+Slots = Annotated[int, typer.Option(min=0, help="Backend libvirt: how many machines the host carries; 0: by itself.")]
+Cold = Annotated[bool, typer.Option("--cold", help="Backend libvirt: boot machines, instead of using a kept state.")]
+KeepVm = Annotated[str, typer.Option(help="Backend libvirt: keep machines after a case: never, failed, always.")]
+Pause = Annotated[bool, typer.Option(
+    "--pause-on-failure", help="Backend libvirt: wait after a failed case, and say how to look inside its machines."
+)]
 KnownIssues = Annotated[str, typer.Option(
     help="Known issues (YAML) that do not fail the run; default: known-issues.yaml if it is there; 'none': no list."
 )]
@@ -71,15 +81,24 @@ def run_command(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
     jobs: Annotated[int, typer.Option(min=0, help="Processes, or machines, at a time; 0: as many as help.")] = 0,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
+    image: Image = "",
+    uri: Uri = "",
+    accelerator: Accelerator = "",
+    slots: Slots = 0,
+    cold: Cold = False,
+    keep_vm: KeepVm = "",
+    pause_on_failure: Pause = False,
 ) -> None:
     """Run scenarios and judge them."""
     from rrsim.cli import run
+    from rrsim.cli.vm_options import vm_options
 
+    vm = vm_options(image, uri, accelerator, slots, keep_vm, cold=cold, pause=pause_on_failure)
     options = run.Options(
         paths=tuple(paths or ()), backend=backend, seed=run.parse_seed(seed), repeat=repeat, profile=profile,
         time_scale=time_scale, agent=agent, server=server, keyword=keyword, covers=covers, cases=cases,
         format=_format(format_), junit=junit, html=html, html_details=html_details, known_issues=known_issues,
-        bundle_dir=bundle_dir, fail_fast=fail_fast, jobs=jobs, verbose=verbose,
+        bundle_dir=bundle_dir, fail_fast=fail_fast, jobs=jobs, verbose=verbose, vm=vm,
     )
     raise typer.Exit(run.run(options))
 
@@ -184,14 +203,21 @@ def replay_command(
 
 
 @app.command("reap", epilog=epilog("reap"))
-def reap_command(format_: Format = "text") -> None:
-    """Clear away what killed live runs left: processes, virtual displays, Wine prefixes, folders.
+def reap_command(
+    format_: Format = "text",
+    uri: Annotated[str, typer.Option(help="Host of virtual machines; default: this computer's libvirt.")] = "",
+    kept: Annotated[bool, typer.Option("--kept", help="Also virtual machines that were kept to be looked at.")] = False,
+    only_list: Annotated[bool, typer.Option("--list", help="Change nothing; list what there is on the host.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also what later runs would start from.")] = False,
+) -> None:
+    """Clear away what killed live runs left: processes, displays, Wine prefixes, virtual machines, folders.
 
-    Runs that are going on are left alone.
+    Runs that are going on are left alone, and so are virtual machines whose lease is not over.
     """
     from rrsim.cli import reap
 
-    raise typer.Exit(reap.reap(_format(format_)))
+    wanted = reap.Wanted(format=_format(format_), uri=uri, kept=kept, only_list=only_list, images=images)
+    raise typer.Exit(reap.reap(wanted))
 
 
 @app.command("judge", epilog=epilog("judge"))
@@ -247,8 +273,43 @@ def bench_command(
     raise typer.Exit(measure.bench(_format(format_), live_agents=agents if live else 0))
 
 
+@app.command("doctor", epilog=epilog("doctor"))
+def doctor_command(
+    for_: Annotated[str, typer.Option("--for", help="sim, wine, vm or all.")] = "all",
+    uri: Annotated[str, typer.Option(help="libvirt's address; default: that of runs in virtual machines.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object in place of lines.")] = False,
+) -> None:
+    """Try what rrsim needs of this computer, and name what does not work with its cure."""
+    from rrsim.cli import doctor
+
+    raise typer.Exit(doctor.doctor(for_, "json" if json else "text", uri))
+
+
+@app.command("nights", epilog=epilog("nights"))
+def nights_command(
+    folder: Annotated[str, typer.Argument(help="Where the nights are kept.")] = "out/nightly",
+    last: Annotated[int, typer.Option(min=0, help="Only so many of the newest nights; 0: all.")] = 0,
+    marks: Annotated[int, typer.Option(min=1, help="How many nights of a case are shown.")] = 14,
+    keyword: Annotated[str, typer.Option("-k", help="Only cases whose id contains this.")] = "",
+    backend: Annotated[str, typer.Option(help="Only this backend; default: all.")] = "",
+    slowest: Annotated[int, typer.Option(min=0, help="How many of the slowest cases.")] = 10,
+    every: Annotated[bool, typer.Option("--all", help="Every case, not only those worth a look.")] = False,
+    html: Annotated[str, typer.Option(help="Write one self-contained HTML page to this file.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object in place of lines.")] = False,
+) -> None:
+    """Durations and flakes over the kept nights."""
+    from rrsim.cli import nights
+
+    options = nights.Options(
+        folder=folder, last=last, marks=marks, keyword=keyword, backend=backend, slowest=slowest, every=every,
+        html=html, format="json" if json else "text",
+    )
+    raise typer.Exit(nights.nights(options))
+
+
 app.command("serve", epilog=epilog("serve"))(serve_command)
 app.add_typer(agent_app)
+app.add_typer(image_app)
 
 
 def _format(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Final
 
 import msgspec
@@ -18,6 +19,8 @@ Runner = Callable[[Scenario, int], RunResult]
 BUNDLED: Final = "rrsim"
 """Name of the adapters of the agent and the session server that come with rrsim."""
 KNOWN: Final = ("sim", "wine", "libvirt")
+LIVE_PACKAGES: Final = ("websockets", "litestar", "uvicorn", "trustme", "httpx", "PIL")
+"""Modules that only live runs need: the extra ``live``."""
 MOST_SCALE: Final = 1_000
 """No machine keeps up with more; which scale a case can keep is said when it is skipped."""
 
@@ -26,25 +29,20 @@ def check_backend(name: str) -> None:
     """Raise unless the backend is there, with everything that it needs of this computer.
 
     Raises:
-        CommandError: exit code 64 for a name nobody knows, 70 for one that is not in this version or whose programs
-            are not installed.
+        CommandError: exit code 64 for a name nobody knows, 70 for one whose packages or programs are not installed.
     """
     if name not in KNOWN:
         raise CommandError(f"a backend: {', '.join(KNOWN)}", repr(name), "--backend sim")
-    if name == "wine":
-        try:
-            from rrsim.cli.live import require
-        except ImportError as error:
+    if name != "sim":
+        missing = [module for module in LIVE_PACKAGES if find_spec(module) is None]
+        if missing:
             raise environment_error(
-                "the packages for live runs", f"no module {error.name}", "pip install 'rrsim[live]'"
-            ) from None
+                "the packages for live runs", f"no module {', '.join(missing)}",
+                "pip install 'rrsim[live]', or in a checkout: make .venv/dev.stamp",
+            )
+        from rrsim.cli.live import require
+
         require(name)
-    elif name != "sim":
-        raise environment_error(
-            f"the {name} backend to be installed",
-            f"backend {name!r} is not available in this version of rrsim",
-            "--backend sim, which needs nothing but Python",
-        )
 
 
 def check_options(backend: str, time_scale: float, agent: str = "", server: str = "") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from rrsim.cli import backends
+from rrsim.cli.errors import CommandError
 from rrsim.cli.execute import Executed, KeepHistory, execute
 from rrsim.cli.workers import how_many
 from rrsim.scenario.model import Scenario
@@ -49,7 +51,10 @@ class Simulated:
 
 
 @contextmanager
-def opened(backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", server: str = "") -> Iterator[Engine]:
+def opened(
+    backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", server: str = "",
+    vm: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Engine]:
     """Prepare a backend, and take everything of its runs away in the end.
 
     Args:
@@ -57,12 +62,16 @@ def opened(backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", se
         time_scale: how many times shorter waiting is; 0: the backend's own.
         agent: adapter of the agent; empty: the bundled one.
         server: adapter of the session server; empty: the bundled one.
+        vm: what was chosen for virtual machines: fields of ``VmOptions``.
 
     Raises:
         CommandError: there is no such backend here, or it cannot do what is asked.
     """
     backends.check_backend(backend)
     backends.check_options(backend, time_scale, agent, server)
+    if vm and backend != "libvirt":
+        option = "--" + next(iter(vm)).replace("_", "-")
+        raise CommandError(f"{option} with --backend libvirt", f"--backend {backend}", "leaving the option out")
     if backend == "sim":
         yield Simulated()
         return
@@ -70,7 +79,7 @@ def opened(backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", se
 
     options = live.LiveOptions(
         backend=backend, time_scale=time_scale, agent=agent or backends.BUNDLED,
-        server=server or backends.BUNDLED,
+        server=server or backends.BUNDLED, vm=vm,
     )
     with live.opened(options) as engine:
         yield engine

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from rrsim.backends.live import evidence, runner, state
-from rrsim.backends.live.wine.bench import DEFAULT_SCALE, make_bench
+from rrsim.backends.live.wine import bench as wine_bench
 from rrsim.backends.live.wine.parts import INSTALL, NEEDED, WineMissing, missing_programs
 from rrsim.cli import clock
 from rrsim.cli.backends import BUNDLED
@@ -26,6 +28,9 @@ from rrsim.cli.execute import Executed, KeepHistory, Progress
 from rrsim.machine.adapters import AdapterError
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
+
+if TYPE_CHECKING:
+    from rrsim.backends.live.vm.bench import VmBench
 
 MOST_JOBS: Final = 8
 STOPS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -40,12 +45,16 @@ class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How many times shorter waiting is; 0: the backend's own."""
     agent: str = BUNDLED
     server: str = BUNDLED
+    vm: Mapping[str, Any] = MappingProxyType({})
+    """Fields of :class:`rrsim.backends.live.vm.bench.VmOptions`, for the backend libvirt."""
 
     def words(self) -> tuple[str, ...]:
         """Return the words of the command line that a repetition needs besides backend and seed."""
+        usual = wine_bench.DEFAULT_SCALE if self.backend == "wine" else 0.0
         said = [("--agent", self.agent, BUNDLED), ("--server", self.server, BUNDLED)]
-        scale = [("--time-scale", f"{self.time_scale:g}", f"{DEFAULT_SCALE:g}")] if self.time_scale else []
-        return tuple(word for name, value, usual in (*scale, *said) if value != usual for word in (name, value))
+        scale = [("--time-scale", f"{self.time_scale:g}", f"{usual:g}")] if self.time_scale else []
+        image = [("--image", str(self.vm["image"]), "")] if self.vm.get("image") else []
+        return tuple(word for name, value, usual in (*image, *scale, *said) if value != usual for word in (name, value))
 
 
 def require(backend: str) -> None:
@@ -54,6 +63,8 @@ def require(backend: str) -> None:
     Raises:
         CommandError: it is not; exit code 70, with the command that installs it.
     """
+    if backend == "libvirt":
+        return  # the host says itself what it lacks, and an agent that is built already needs no Wine here
     missing = missing_programs()
     if missing:
         raise environment_error(
@@ -91,6 +102,7 @@ class LiveRuns:
         self._loop = asyncio.Runner()
         self._folder: Path | None = None
         self._bench: runner.Bench | None = None
+        self._vms: VmBench | None = None
         self._count = 0
 
     def prepare(self) -> None:
@@ -101,21 +113,14 @@ class LiveRuns:
         """
         from rrsim.agent.build import BuildError
 
-        options = self._options
-        if options.backend != "wine":
-            raise environment_error(
-                f"the {options.backend} backend to be installed",
-                f"backend {options.backend!r} is not available in this version of rrsim", "--backend wine",
-            )
-        require(options.backend)
+        require(self._options.backend)
         _say_reaped(state.reap())
         try:
             self._folder = state.begin_run()
-            made = make_bench(self._folder, options.time_scale, options.agent, options.server, say)
-            self._bench = self._loop.run(made)
+            self._bench = self._loop.run(self._made(self._folder))
         except AdapterError as error:
             raise CommandError(
-                f"adapters --agent {options.agent} and --server {options.server}", str(error),
+                f"adapters --agent {self._options.agent} and --server {self._options.server}", str(error),
                 "the name of an installed adapter; docs/adapters.md",
             ) from error
         except WineMissing as error:
@@ -125,9 +130,30 @@ class LiveRuns:
         except state.RunsNotKept as error:
             raise environment_error("a folder for live runs", str(error), "another XDG_STATE_HOME") from error
 
+    async def _made(self, folder: Path) -> runner.Bench:
+        options = self._options
+        if options.backend == "wine":
+            return await wine_bench.make_bench(folder, options.time_scale, options.agent, options.server, say)
+        from rrsim.backends.live.vm import bench
+        from rrsim.backends.live.vm.errors import VmError
+        from rrsim.images.errors import ImageError
+
+        chosen = bench.VmOptions(**options.vm)
+        try:
+            self._vms = await bench.make_bench(
+                folder, chosen, options.time_scale, options.agent, options.server, say, _wait_for_user
+            )
+        except VmError as error:
+            raise environment_error("virtual machines that work", str(error), "rrsim doctor --for vm") from error
+        except ImageError as error:
+            raise environment_error(str(error.expected), str(error.saw), str(error.try_)) from error
+        return self._vms.bench
+
     def close(self) -> None:
         """End what is left of the runs and remove their folder; bundles have been saved by now."""
         try:
+            if self._vms is not None:
+                self._loop.run(self._vms.close())
             self._loop.close()
         finally:
             if self._folder is not None:
@@ -144,9 +170,12 @@ class LiveRuns:
         """Run several cases, some at a time, as :func:`rrsim.cli.execute.execute` does; results keep their order."""
         began = clock.elapsed_s()
         crew = _Crew(self._one, runs, fail_fast, keep_history, each)
-        executed = self._in_loop(crew.work(how_many(len(runs), jobs)))
+        executed = self._in_loop(crew.work(self._machines_at_a_time(len(runs), jobs)))
         executed.elapsed_s = clock.elapsed_s() - began
         return executed
+
+    def _machines_at_a_time(self, runs: int, wanted: int) -> int:
+        return how_many(runs, wanted or (self._vms.slots if self._vms is not None else 0))
 
     def use(self, work: Callable[[runner.Bench, Path], Coroutine[Any, Any, T]]) -> T:
         """Do something else with the bench, in the folder of this command."""
@@ -185,6 +214,14 @@ class LiveRuns:
             result, wall_us=round((clock.elapsed_s() - began) * 1e6), time_scale=self._bench.scale,
             options=self._options.words(), evidence=str(pictures) if pictures.is_dir() else "",
         )
+
+
+async def _wait_for_user(text: str) -> None:
+    """Show a text and wait for Enter; without a terminal there is nobody to wait for."""
+    say(text)
+    if sys.stdin.isatty():
+        say("go on: Enter")
+        await asyncio.to_thread(sys.stdin.readline)
 
 
 async def _cancel_the_rest() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -46,13 +47,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     jobs: int = 0
     """How many processes, or machines, at a time; 0: as many as help."""
+    vm: Mapping[str, Any] = MappingProxyType({})
+    """What was chosen for virtual machines, by field of ``VmOptions``."""
 
     def shown(self) -> list[str]:
         """Return the options that differ from the ordinary, for the heading."""
         pairs = {
             "profile": self.profile, "-k": self.keyword, "covers": self.covers, "cases": self.cases,
             "known issues": self.known_issues, "agent": self.agent, "server": self.server,
-            "time scale": f"{self.time_scale:g}" if self.time_scale else "",
+            "time scale": f"{self.time_scale:g}" if self.time_scale else "", "image": str(self.vm.get("image", "")),
         }
         out = [f"{name} {value}" for name, value in pairs.items() if value]
         return out + (["fail fast"] if self.fail_fast else [])
@@ -88,7 +91,7 @@ def run(options: Options) -> int:
                          options=options.shown()))
     runs = list(plan(chosen, options.seed, options.repeat))
     with engine.opened(
-        options.backend, time_scale=options.time_scale, agent=options.agent, server=options.server
+        options.backend, time_scale=options.time_scale, agent=options.agent, server=options.server, vm=options.vm
     ) as opened:
         executed = opened.execute(runs, fail_fast=options.fail_fast, keep_history=_Keeper(options),
                                   each=_line_printer(options), jobs=options.jobs)

@@ -1,7 +1,7 @@
 """What an image is: one ``image.toml`` under ``vm_images/NAME/``, and the manifest of each build of it.
 
-The description says what the machine has (firmware, devices, shells, accounts, locale); the manifest says what one build
-consists of, by file and checksum. Both are read by whoever starts machines; only the builder writes manifests.
+The description says what the machine has (firmware, devices, shells, accounts, locale); the manifest says what one
+build consists of, by file and checksum. Both are read by whoever starts machines; only the builder writes manifests.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Hardware(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """libvirt's name of the model; ``e1000e`` for Windows, whose own driver also runs in safe mode."""
     modem: bool = True
     """A serial port with a modem on it."""
-    processor: dict[Accelerator, str] = {"kvm": "host-passthrough", "tcg": "Nehalem"}
+    processor: dict[Accelerator, str] = msgspec.field(
+        default_factory=lambda: {"kvm": "host-passthrough", "tcg": "Nehalem"}
+    )
     """libvirt's model by accelerator. QEMU 7.2's emulation faults on SMAP, hence one without it."""
     clock: Literal["utc", "localtime"] = "utc"
 
@@ -86,6 +88,8 @@ class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     description: Description
     digest: str
     """sha256 over the recipe: the description, every file of it, package versions, builder version."""
+    sources: str = ""
+    """sha256 over the part of the recipe that is on this computer: all but the packages."""
     made: str
     """Date of the build, ISO 8601, UTC."""
     files: dict[str, str]

@@ -137,6 +137,10 @@ class AgentAdapter(Protocol):
     async def prepare(self, progress: Progress) -> str:
         """Build or find what will be installed; return its digest or version for the report."""
 
+    async def lay_in(self, machine: Any) -> None:
+        """Copy to the machine what every installation has in common, if anything: kept for all runs of a build where
+        machines begin from a kept state. ``install`` follows in each run, and may copy the same once more."""
+
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Put it on the machine, as the customer or an administrator would."""
 

@@ -74,6 +74,8 @@ _UNDER_THE_BLOCK_SCREEN: Final = (actions.CustomerClosesChat, actions.CustomerCh
 """What a person cannot do on a PC whose block screen lies over every window."""
 _EXACT: Final = ("agent does", "host call")
 """Events inside the agent: a fault right after one needs a machine that can hold it there."""
+_UNCLAIMED: Final = ("message hello", "message welcome")
+"""Said on a connection before the server knows whose it is: live, nobody can tell which session they belong to."""
 
 
 def needs(case: Scenario) -> Needs:
@@ -89,7 +91,7 @@ def needs(case: Scenario) -> Needs:
         tag = type(step.action).__struct_config__.tag
         for capability in _ACTIONS.get(type(step.action), ()):
             need(capability, f"step {number}: {tag}")
-        if step.moment.when in _EXACT:
+        if step.moment.when in _EXACT + _UNCLAIMED:
             need("exact trigger", f"step {number}: when {step.moment.when}")
         _of_action(step.action, number, need)
         if isinstance(step.action, actions.CustomerCancelsReconnect) and case.given.pc.network == "lan":
@@ -103,7 +105,7 @@ def needs(case: Scenario) -> Needs:
     if _dialog_stays_open(case):
         need("installer that lets go", "an installer's window stays open while the representative restarts")
     for event in case.expect.events:
-        if event.event == "agent does":
+        if event.event == "agent does" or event.event in _UNCLAIMED:
             need("exact trigger", f"expects the event {event.event!r}")
         verb = str(event.where.get("verb", ""))
         if event.event == "host call" and (verb.endswith(" read") or (service and verb.startswith("autostart"))):

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from rrsim.backends.live import runner, state
+from rrsim.backends.live.vm.reap import Reaped
 from rrsim.backends.live.wine import parts
-from rrsim.cli import live
+from rrsim.cli import live, reap
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import CheckResult, RunResult
 
@@ -38,7 +39,7 @@ class Pretended:
         self.folders: list[Path] = []
         self.asked: tuple[Any, ...] = ()
         monkeypatch.setattr(live, "missing_programs", tuple)
-        monkeypatch.setattr(live, "make_bench", self._bench)
+        monkeypatch.setattr(live.wine_bench, "make_bench", self._bench)
         monkeypatch.setattr(runner, "run_case", self._run_case)
 
     async def _bench(self, root: Path, scale: float, agent: str, server: str, progress: Any) -> Any:
@@ -227,13 +228,38 @@ def test_cases_from_a_file(scenarios: Path, rrsim_cli: Any) -> None:
     assert "try: comes-back" in answer.err
 
 
-def test_reap_says_what_it_did(rrsim_cli: Any, machines: Pretended) -> None:
-    """Nothing there; then a folder whose owner has long gone."""
+def test_reap_says_what_it_did(rrsim_cli: Any, machines: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing there; then a folder whose owner has long gone; a host of virtual machines only if there is one."""
+    monkeypatch.setattr(reap, "find_spec", lambda _: None)
     assert "nothing to clear away" in rrsim_cli("reap").out
     (state.runs_home() / "20260101-000000-000000-1-2" / "0001").mkdir(parents=True)
     answer = rrsim_cli("reap", "--format", "json")
-    assert json.loads(answer.out) == {"runs": ["20260101-000000-000000-1-2"], "machines": [], "processes": 0}
+    assert json.loads(answer.out) == {
+        "runs": ["20260101-000000-000000-1-2"], "machines": [], "processes": 0, "host": None,
+        "host_not_looked_at": "libvirt's binding for Python is not installed",
+    }
     assert left() == []
+
+
+def test_reap_says_what_it_did_on_a_host(
+    rrsim_cli: Any, machines: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines of dead runs, what is in use, and what could not be removed, which is the harness's failure."""
+    async def found(wanted: reap.Wanted) -> Reaped:
+        asked.append(wanted)
+        return Reaped(domains=("rrsim-slot-1: dead",), left=("rrsim-slot-2: in use",), failed=wrong)
+
+    asked: list[reap.Wanted] = []
+    wrong: tuple[str, ...] = ()
+    monkeypatch.setattr(reap, "find_spec", lambda _: object())
+    monkeypatch.setattr(reap, "_on_host", found)
+    answer = rrsim_cli("reap", "--kept", "--uri", "test:///default")
+    assert answer.code == 0
+    assert "removed:\n  rrsim-slot-1: dead\nin use or kept:\n  rrsim-slot-2: in use\n" in answer.out
+    assert (asked[0].kept, asked[0].uri, asked[0].only_list) == (True, "test:///default", False)
+    assert "would be removed:\n  rrsim-slot-1" in rrsim_cli("reap", "--list").out
+    wrong = ("rrsim-slot-3: permission denied",)
+    assert rrsim_cli("reap").code == 70
 
 
 def test_make_names_the_same_programs() -> None:

@@ -23,7 +23,8 @@ NOT_OURS = {
 """Folders that tools make and git ignores."""
 
 ROOMS = (
-    "agent", "backends", "broken", "cli", "explore", "machine", "people", "protocol", "report", "scenario", "server",
+    "agent", "backends", "broken", "cli", "doctor", "explore", "images", "machine", "nightly", "people", "protocol",
+    "report", "scenario", "server",
 )
 """The folders of ``rrsim/``: the rooms of docs/design.md."""
 

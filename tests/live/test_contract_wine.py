@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from rrsim.agent.adapter import BundledAgent
+from rrsim.backends.live.contract import LiveContract, Opened
 from rrsim.backends.live.pc import NotPossible
 from rrsim.backends.live.wine import parts
-from rrsim.backends.live.wine.contract import WineContract
+from rrsim.backends.live.wine.bench import make_bench
 from rrsim.machine.interface import Machine
 from tests.contract.suite import *  # noqa: F403 -- the suite's tests are to be collected here
 from tests.contract.suite import MODE_MATTERS, Subject
@@ -33,23 +33,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("subject", modes, indirect=True)
 
 
-@pytest.fixture(scope="session")
-def agent() -> BundledAgent:
-    """The bundled agent, frozen."""
-    adapter = BundledAgent()
-    asyncio.run(adapter.prepare(print))
-    return adapter
+async def open_bench(root: Path) -> Opened:
+    """Return a bench of Wine machines; the bundled agent is built, or in the cache."""
+    return Opened(await make_bench(root, 60_000_000 / MINUTE_US, progress=print))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Build the agent outside the time limits of the tests."""
+    asyncio.run(open_bench(tmp_path_factory.mktemp("bench")))
 
 
 @pytest.fixture
-def subject(request: pytest.FixtureRequest, tmp_path: Path, agent: BundledAgent) -> Iterator[Subject]:
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """A Wine machine with the agent in one of its modes."""
     ca_file = tmp_path / "ca.pem"
     trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.write_to_path(str(ca_file))
-    made: list[WineContract] = []
+    made: list[LiveContract] = []
 
     def make() -> Machine:
-        made.append(WineContract(tmp_path / "machines", agent, str(ca_file), request.param, 60_000_000 / MINUTE_US))
+        root = tmp_path / "machines"
+        made.append(LiveContract("Wine machine", lambda: open_bench(root), root, str(ca_file), request.param))
         return made[-1]
 
     yield Subject(make, request.param, MINUTE_US, NotPossible)

@@ -12,7 +12,7 @@ from rrsim.machine.interface import Capability
 from rrsim.protocol.settings import MINUTE_US, Account
 from rrsim.scenario import actions, needs
 from rrsim.scenario.loader import load_paths
-from rrsim.scenario.model import CustomerHabits, Expect, Given, Moment, PcSetup, Scenario, Step
+from rrsim.scenario.model import CustomerHabits, Expect, ExpectedEvent, Given, Moment, PcSetup, Scenario, Step
 from rrsim.scenario.words import Duration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,13 @@ def test_every_action_needs_something_or_says_why_not(action: type) -> None:
     assert bool(entry) != bool(reason), "add the capability to _ACTIONS, or a reason to NEED_NOTHING"
     assert set(entry) <= set(get_args(Capability))
     assert len(reason) == 0 or len(reason) > 10
+
+
+@pytest.mark.parametrize("said", ["message hello", "message welcome"])
+def test_what_is_said_before_a_session_is_claimed_can_be_no_moment_on_a_real_connection(said: str) -> None:
+    assert "exact trigger" in needs.needs(case(actions.CarrierLost(), moment=Moment(when=said)))
+    assert "exact trigger" in needs.needs(case(expect=Expect(events=(ExpectedEvent(event=said, times=1),))))
+    assert "exact trigger" not in needs.needs(case(actions.CarrierLost(), moment=Moment(when="message resume")))
 
 
 def test_no_entry_is_for_an_action_that_is_gone() -> None:

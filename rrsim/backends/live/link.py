@@ -65,7 +65,14 @@ class Link:
         self._observe = observe
         self._set_dns = set_dns
         self._dns_works = True
-        self._way = Way(setup)
+        self._way = self._make_way(setup)
+        modelled = {
+            "dial-up": setup.network == "dial-up", "vpn": setup.network == "vpn", "wifi": setup.network == "wifi",
+            "captive portal": setup.captive_portal,
+        }
+        self._modelled = tuple(f"stand-in: {name} (phases of the relay)" for name, used in modelled.items() if used)
+        self.port = 0
+        """Where it listens, on 127.0.0.1; 0 before :meth:`start`."""
         modem = (LINE_RATE_BPS * scale, LINE_RATE_DOWN_BPS * scale) if setup.network == "dial-up" else (0.0, 0.0)
         self._relay = Relay(self._way, self._draw_us, self._tried, upstream, rates_bps or modem)
         self._timers: Timers = self._relay.timers
@@ -84,9 +91,21 @@ class Link:
         """How many connections go through it, those included that only one end still believes in."""
         return self._relay.pairs
 
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """What stood in for a part of the way."""
+        return self._modelled
+
+    def _make_way(self, setup: PcSetup) -> Way:
+        return Way(setup)
+
     async def start(self) -> int:
         """Listen on 127.0.0.1; return the port the agent has to connect to."""
-        return await self._relay.start()
+        self.port = await self._relay.start()
+        return self.port
+
+    async def attach(self, machine: Any) -> None:
+        """Learn which machine it is whose way this is, once that is ready for a session; nothing is done to it here."""
 
     async def close(self) -> None:
         """End every connection and stop listening; harmless if repeated.

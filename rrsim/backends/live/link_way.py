@@ -126,6 +126,11 @@ class Way:
         return self._link == "up" and self._awake and not self._stalled
 
     @property
+    def cable_out(self) -> bool:
+        """Whether the cable is pulled."""
+        return self._cable_out
+
+    @property
     def awake(self) -> bool:
         """Whether the PC is not asleep."""
         return self._awake

@@ -68,6 +68,7 @@ class MacMachine:
     unobserved: tuple[str, ...] = ()
     capabilities = CAPABILITIES
     safe_mode = False
+    patience = 1.0
     boot = "boot-1"
     """Its mark in histories; it never changes."""
 
@@ -419,6 +420,9 @@ class MacAgent:
 
         progress("the Mac's agent needs no build")
         return __version__
+
+    async def lay_in(self, machine: Any) -> None:
+        """Nothing: the program is where it runs."""
 
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Configure the program."""

@@ -48,6 +48,8 @@ class RealMachine(Protocol):
 
     name: str
     phase: str
+    patience: float
+    """How many times longer than usual things may take here; 1 on this computer."""
 
     async def power_on(self) -> None:
         """Start the PC; returns when it is at the welcome screen."""
@@ -184,16 +186,20 @@ class LivePc:
         async with self._hands:
             await self.adapter.start_support(self.machine, code)
 
+    @property
+    def _patience(self) -> float:
+        return float(self.machine.patience) if self.machine is not None else 1.0
+
     async def settled(self) -> None:
         """Wait until the hands are free and the customer sees the session: before that no scenario starts.
 
         An agent that shows no chat window is not waited for longer than a busy host takes to show one.
         """
-        async with asyncio.timeout(SETTLE_TIMEOUT_S):
+        async with asyncio.timeout(SETTLE_TIMEOUT_S * self._patience):
             async with self._hands:
                 pass
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CHAT_TIMEOUT_S):
+            async with asyncio.timeout(CHAT_TIMEOUT_S * self._patience):
                 await self._chat_shown.wait()
 
     # --- what is seen -----------------------------------------------------------------------------------------------
@@ -241,7 +247,7 @@ class LivePc:
 
     def _who_closed(self, hwnd: int) -> Any:
         who, at_us = self._by_hand.pop(hwnd, ("", 0))
-        if who and monotonic_us() - at_us < CLICK_OWNER_US:
+        if who and monotonic_us() - at_us < CLICK_OWNER_US * self._patience:
             return who
         return "windows" if self._ending and hwnd not in self.machine.closed_by_program else "agent"
 
@@ -296,7 +302,7 @@ class LivePc:
 
     async def _find(self, kind: seen.Window) -> int | None:
         """Return the window that is meant; one that is just being drawn is waited for, as a person would."""
-        for _ in range(LOOKS):
+        for _ in range(int(LOOKS * self._patience)):
             found = next((hwnd for hwnd, (one, _) in self._open.items() if one == kind), None)
             if found is not None:
                 return found

@@ -55,6 +55,16 @@ class Bench(msgspec.Struct, frozen=True):
     mac_capabilities: frozenset[Capability] = frozenset()
     versions: tuple[str, ...] = ()
     """What runs here, in which version, for the evidence."""
+    link: Callable[..., Link] = Link
+    """Makes the way of a machine to the server."""
+    server_name: str = ""
+    """The name by which machines reach this computer, if it is not the one in the server's own address."""
+    patience: float = 1.0
+    """How many times longer than on this computer things may take on the machines."""
+    after_failure: Callable[[list[Any], RunResult], Awaitable[None]] | None = None
+    """Called with a case's machines when it did not pass, before anything of it is taken away."""
+    at_the_end: Callable[[Any, RunResult], None] = lambda _machine, _result: None
+    """Called for each machine of a case before it is closed."""
 
     def agent_of(self, case: Scenario) -> AgentAdapter:
         """Return the agent that the customers of a case have."""
@@ -122,17 +132,22 @@ async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> Run
     history = History(header)
     server = bench.server()
     world = Stage(scaled, account, bench.scale, seed, history, server)
+    world.patience = bench.patience
     world.direct_from(director.plan(scaled))
     try:
         world.mask = Mask((*bench.agent_of(case).secrets(), *server.secrets()))
         problem = world.mask.text(await _played(world, bench, folder))
-        stand_ins = _stand_ins(case, world)
+        stand_ins = _stand_ins(world)
         machines = [side.pc.machine for side in world.sides if side.pc.machine is not None]
         unseen = unobserved(server, [side.pc.adapter for side in world.sides], machines)
         history.header = msgspec.structs.replace(header, stand_ins=stand_ins, unobserved=unseen)
         result = _judged(case, scaled, seed, bench, history, problem, stand_ins)
         if result.outcome != "passed":
             await evidence.collect(folder, result, world, server, bench)
+            if bench.after_failure is not None:
+                await bench.after_failure(machines, result)
+        for machine in machines:
+            bench.at_the_end(machine, result)
     finally:
         await _strike(world, server)
     return result
@@ -176,8 +191,10 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     def net_saw(what: Any) -> None:
         world.saw(side, "net", what)
 
-    link = Link(given.pc, bench.scale, world.streams_of(number), net_saw, lambda: ("127.0.0.1", address.port))
-    agent, make = bench.mac if given.platform == "mac" and bench.mac else (bench.agent, bench.machine)
+    is_mac = given.platform == "mac" and bench.mac is not None
+    make_link = Link if is_mac else bench.link
+    link = make_link(given.pc, bench.scale, world.streams_of(number), net_saw, lambda: ("127.0.0.1", address.port))
+    agent, make = bench.mac if is_mac and bench.mac else (bench.agent, bench.machine)
     pc = LivePc(number, None, agent, given.agent, saw)
     side = Side(number, pc, link, person, world.streams_of(number))
     world.sides.append(side)
@@ -185,18 +202,18 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     pc.machine = await make(f"pc-{number}", folder, pc.machine_saw)
     pc.machine.eyes_saw = pc.eyes_saw
     pc.machine.agent_exe_names = frozenset(agent.executables)
-    await pc.prepare(Address(address.host, port, address.ca_file), world.account.language)
+    host = address.host if is_mac else bench.server_name or address.host
+    await pc.prepare(Address(host, port, address.ca_file), world.account.language)
+    await link.attach(pc.machine)
 
 
-def _stand_ins(case: Scenario, world: Stage) -> tuple[str, ...]:
-    """Return everything that stood in for a part of the world in this run, the relay's modelled networks included."""
-    machines = [side.pc.machine for side in world.sides if side.pc.machine is not None]
-    relay = {
-        "dial-up": case.given.pc.network == "dial-up", "vpn": case.given.pc.network == "vpn",
-        "wifi": case.given.pc.network == "wifi", "captive portal": case.given.pc.captive_portal,
-    }
-    modelled = {f"stand-in: {name} (phases of the relay)" for name, used in relay.items() if used}
-    return tuple(sorted(modelled.union(*(machine.stand_ins for machine in machines))))
+def _stand_ins(world: Stage) -> tuple[str, ...]:
+    """Return everything that stood in for a part of the world in this run, the ways to the server included."""
+    used = {word for side in world.sides for word in side.link.stand_ins}
+    for side in world.sides:
+        if side.pc.machine is not None:
+            used.update(side.pc.machine.stand_ins)
+    return tuple(sorted(used))
 
 
 def unobserved(server: ServerAdapter, agents: Iterable[AgentAdapter], machines: Iterable[Any]) -> tuple[str, ...]:
@@ -232,7 +249,7 @@ async def _strike(world: Stage, server: ServerAdapter) -> None:
     for side in world.sides:
         await _within(STRIKE_LIMIT_S, side.link.close())
         if side.pc.machine is not None:
-            await _within(STRIKE_LIMIT_S, side.pc.machine.close())
+            await _within(STRIKE_LIMIT_S * world.patience, side.pc.machine.close())
     await _within(STRIKE_LIMIT_S, server.close())
 
 

@@ -37,12 +37,13 @@ class Stage(LiveWorld):
         self.prepared = False
         self.decided = True
         self.probing = 0
-        self.timers.start("prepare", PREPARE_LIMIT_US, self._not_prepared)
+        self.timers.start("prepare", round(PREPARE_LIMIT_US * self.patience), self._not_prepared)
 
     def _not_prepared(self) -> None:
         last = [entry[1:3] for entry in self.history.entries[-5:]]
         self.fail(NotPrepared(
-            f"expected the session to be {self.scenario.given.session} within {PREPARE_LIMIT_US // 1_000_000} s; "
+            f"expected the session to be {self.scenario.given.session} within "
+            f"{PREPARE_LIMIT_US * self.patience / 1e6:g} s; "
             f"last seen: {last}; look at the agent's log and the screenshot in the bundle"
         ))
 
@@ -147,8 +148,12 @@ class Stage(LiveWorld):
             # The agent may have to give up first: that long at most, and less as soon as the machine is clean.
             self.soon(self._settle_when_clean(), "wait for a clean machine")
             own_us = director.PROBED_US
-            return wake.after_us - own_us + max(FEWEST_SETTLE_US, round(own_us / self.scale))
-        return max(FEWEST_SETTLE_US, round(wake.after_us / self.scale))
+            return wake.after_us - own_us + max(self._fewest_settle_us, round(own_us / self.scale))
+        return max(self._fewest_settle_us, round(wake.after_us / self.scale))
+
+    @property
+    def _fewest_settle_us(self) -> int:
+        return round(FEWEST_SETTLE_US * self.patience)
 
     async def _wake_when_hands_rest(self, wake: director.Wake) -> None:
         """A delay between steps begins when what the step before set off is done: real hands take their time."""

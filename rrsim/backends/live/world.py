@@ -69,6 +69,8 @@ class LiveWorld:
         self.seed = seed
         self.history = history
         self.server = server
+        self.patience = 1.0
+        """How many times longer than on this computer things may take on the machines."""
         self.mask = Mask(())
         """Takes the credentials of the products out of whatever is written down."""
         self.loop = asyncio.get_running_loop()

@@ -83,6 +83,9 @@ class TidewayAgent:
             (folder / SETUP).replace(self._setup)
         return digest
 
+    async def lay_in(self, machine: Any) -> None:
+        """Nothing: the installer brings everything, in a moment."""
+
     async def install(self, machine: Any, mode: AgentMode, address: Address, language: str) -> None:
         """Run the installer silently, with address and key in the file beside it."""
         assert self._setup is not None, "prepare() comes first"

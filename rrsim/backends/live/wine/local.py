@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from rrsim import live_clock
-from rrsim.backends.live.wine import kernel, lease, parts, template
-from rrsim.backends.live.wine.line import Fields, Line, LineLost, ProcessLine
+from rrsim.backends.live.wine import kernel, lease, template
+from rrsim.backends.live.wine.line import Fields, Line, ProcessLine
 from rrsim.backends.live.wine.power import HowItEnds, NotPossible, Power
 from rrsim.backends.live.wine.screen import Screen
 from rrsim.backends.live.wine.site import FLAG_FILE, PLACES, below_drive
@@ -26,8 +26,6 @@ LOOKS_AT_A_STRANGER: Final = 3
 
 class LocalPower(Power):
     """The power of a machine whose kernel is a process of this computer."""
-
-    faults = (parts.WineMissing, LineLost, TimeoutError, kernel.KernelStays)
 
     def __init__(self, prefix: Path, env: dict[str, str], observe: Callable[[AnyObservation], None]) -> None:
         """Hold a machine that is off."""

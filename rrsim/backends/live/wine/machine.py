@@ -58,6 +58,11 @@ class WindowsMachine:
         self._power.agent_exe_names = frozenset(names)
 
     @property
+    def patience(self) -> float:
+        """How many times longer than usual things may take on this machine."""
+        return self._power.patience
+
+    @property
     def phase(self) -> Phase:
         """The phase of its life the machine is in."""
         return self._power.phase
@@ -168,6 +173,7 @@ class WindowsMachine:
         """
         self._outputs += 1
         name = f"rrsim-out-{self._outputs}.txt"
+        timeout_s *= self.patience
         fields = await self._power.ask(
             "run", str(int(timeout_s * 1000)), rf"C:\rrsim\{name}", subprocess.list2cmdline(command),
             limit_s=timeout_s + 15,
@@ -262,7 +268,7 @@ class WindowsMachine:
         if line is None:
             return ()
         try:
-            return eyes.windows(await line.ask("look", limit_s=LOOK_LIMIT_S))
+            return eyes.windows(await line.ask("look", limit_s=LOOK_LIMIT_S * self.patience))
         except LineLost:
             if self._eyes is line:
                 raise
@@ -276,6 +282,7 @@ class WindowsMachine:
         Raises:
             MachineFailed: they were not in time; the message says what was expected and what is there.
         """
+        limit_s *= self.patience
         changed = asyncio.Event()
         self._looking.append(changed)
         seen: tuple[DesktopWindow, ...] = ()
@@ -328,11 +335,13 @@ class WindowsMachine:
 
     async def close(self) -> None:
         """End the machine and remove everything of it."""
-        await self._power.close()
-        self._close_eyes()
-        for task in list(self._closing):
-            await task
-        await self.site.close()
+        try:
+            await self._power.close()
+            self._close_eyes()
+            for task in list(self._closing):
+                await task
+        finally:
+            await self.site.close()
 
 
 class WineMachine(WindowsMachine):

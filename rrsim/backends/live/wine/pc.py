@@ -251,6 +251,7 @@ class WindowsPc(WindowsMachine):
         Raises:
             NotPossible: it did not come in time; the message lists what is there.
         """
+        limit_s *= self.patience
         there: tuple[DesktopWindow, ...] = ()
         try:
             async with asyncio.timeout(limit_s):

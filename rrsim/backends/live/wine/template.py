@@ -130,6 +130,8 @@ def _settings(screen: tuple[int, int]) -> str:
         r"[HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Run]", "",
         rf"[{machine}\Software\Microsoft\Windows\CurrentVersion\RunServices]", '"winemenubuilder"=-', "",
         rf"[{machine}\Software\rrsim stand-in]", "", rf"[{control}\SafeBoot\Minimal]", "",
+        # Wine gives a service 10 s to start, where Windows gives 30; an emulated processor needs more than either.
+        rf"[{control}]", '"ServicesPipeTimeout"=dword:0001d4c0', "",
     ]
     for name in SAFE_SERVICES:
         lines += [rf"[{control}\SafeBoot\Network\{name}]", '@="Service"', ""]

@@ -1,27 +1,25 @@
-"""The Wine machine as a :class:`rrsim.machine.interface.Machine`: synchronous handles, for the machine contract suite.
+"""A live machine as a :class:`rrsim.machine.interface.Machine`: synchronous handles, for the machine contract suite.
 
-Live runs do not go through it: they drive :class:`~rrsim.backends.live.wine.pc.WinePc` and
-:class:`~rrsim.backends.live.pc.LivePc` on their own event loop. Here the same two, with a link of their own, run on a
-loop in a thread, and every handle waits for it.
+Live runs do not go through it: they drive the machine and :class:`~rrsim.backends.live.pc.LivePc` on their own event
+loop. Here the same two, with a link of their own, run on a loop in a thread, and every handle waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from rrsim import people
-from rrsim.backends.live.link import Link
 from rrsim.backends.live.pc import LivePc
-from rrsim.backends.live.wine.pc import CAPABILITIES, RESOLUTION_US, WinePc
+from rrsim.backends.live.runner import Bench
 from rrsim.live_clock import monotonic_us
 from rrsim.machine import observations as seen
-from rrsim.machine.adapters import Address, AgentAdapter
+from rrsim.machine.adapters import Address
 from rrsim.machine.identity import BootIdentity
 from rrsim.machine.interface import Capability, SignInAs
 from rrsim.machine.stages import Progress, Stage, not_reached, progress_of
@@ -32,7 +30,9 @@ from rrsim.scenario.model import PcSetup
 from rrsim.scenario.streams import Streams
 
 HANDLE_LIMIT_S: Final = 90.0
-"""No handle takes longer than this."""
+"""No handle takes longer than this, times the machine's patience."""
+OPEN_LIMIT_S: Final = 900.0
+"""What a bench prepares may have to be built."""
 WINDOW_LIMIT_US: Final = 15_000_000
 """A dialog that was asked for is there by then, and so is work that an installer leaves."""
 INSTALLER: Final = "installer restart dialog"
@@ -40,34 +40,51 @@ INSTALLER: Final = "installer restart dialog"
 T = TypeVar("T")
 
 
-class WineContract:
-    """One Wine machine with its link and the agent installed on it. End it with :meth:`close`."""
+class Opened(msgspec.Struct, frozen=True):
+    """A bench, and how to let go of what it holds."""
 
-    name: Final = "Wine machine"
-    resolution_us: Final = RESOLUTION_US
+    bench: Bench
+    close: Callable[[], Awaitable[None]] | None = None
 
-    def __init__(self, root: Path, agent: AgentAdapter, ca_file: str, mode: AgentMode, scale: float) -> None:
-        """Provision a machine below ``root``; ``agent`` is prepared already; ``scale`` divides the link's durations."""
-        self._root, self._agent, self._ca_file = root, agent, ca_file
+
+class LiveContract:
+    """One machine with its link and the agent installed on it. End it with :meth:`close`."""
+
+    def __init__(
+        self, name: str, open_bench: Callable[[], Awaitable[Opened]], root: Path, ca_file: str, mode: AgentMode
+    ) -> None:
+        """Provision a machine.
+
+        Args:
+            name: what kind of machine it is.
+            open_bench: prepares the bench; called on this machine's own loop, where all it holds will live.
+            root: folder for machines.
+            ca_file: authority of a server that nobody has to reach.
+            mode: how the agent is installed.
+        """
+        self.name, self._root, self._ca_file = name, root, ca_file
         self._mode: AgentMode = mode
-        self._scale = scale
         self._changed = threading.Condition()
         self._seen: list[Any] = []
         self._made = 0
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="wine machine", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
         self._machine: Any = None
+        self._opened = self._do(_awaited(open_bench()), OPEN_LIMIT_S)
+        self._bench, self._agent = self._opened.bench, self._opened.bench.agent
+        self.resolution_us = self._bench.resolution_us
         self.provision()
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What this machine can do."""
-        return CAPABILITIES
+        return self._bench.capabilities
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+    def _do(self, work: Coroutine[Any, Any, T], limit_s: float = 0.0) -> T:
         """Have something done on the loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANDLE_LIMIT_S)
+        limit_s = limit_s or HANDLE_LIMIT_S * self._bench.patience
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_s)
 
     def _call(self, call: Callable[..., T], *arguments: Any) -> T:
         async def work() -> T:
@@ -93,13 +110,17 @@ class WineContract:
     async def _begin(self) -> None:
         self._made += 1
         streams = Streams(1, {}, 1, {**people.DRAWS, **linkdraws.DRAWS})
-        self._link = Link(PcSetup(), self._scale, streams, self._saw, lambda: ("127.0.0.1", 1))
+        self._link = self._bench.link(PcSetup(), self._bench.scale, streams, self._saw, lambda: ("127.0.0.1", 1))
         self._pc = LivePc(1, None, self._agent, self._mode, self._pc_saw)
         port = await self._link.start()
-        self._machine = self._pc.machine = await WinePc.create(f"pc-{self._made}", self._root, self._pc.machine_saw)
+        self._machine = self._pc.machine = await self._bench.machine(
+            f"pc-{self._made}", self._root, self._pc.machine_saw
+        )
         self._machine.eyes_saw = self._pc.eyes_saw
         self._machine.agent_exe_names = frozenset(self._agent.executables)
-        await self._pc.prepare(Address("localhost", port, self._ca_file), "en")
+        host = self._bench.server_name or "localhost"
+        await self._pc.prepare(Address(host, port, self._ca_file), "en")
+        await self._link.attach(self._machine)
         self._watch = asyncio.create_task(self._pc.watch_processes())
 
     async def _end(self) -> None:
@@ -114,6 +135,8 @@ class WineContract:
     def close(self) -> None:
         """End the machine and remove everything of it."""
         self._do(self._end())
+        if self._opened.close is not None:
+            self._do(_awaited(self._opened.close()))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(HANDLE_LIMIT_S)
         self._loop.close()
@@ -192,7 +215,7 @@ class WineContract:
 
     def screenshot(self) -> bytes:
         """Picture of the customer's screen."""
-        picture: bytes = self._call(self._machine.screenshot)
+        picture: bytes = self._do(asyncio.to_thread(self._machine.screenshot))
         return picture
 
     def logs(self) -> tuple[str, ...]:
@@ -233,9 +256,10 @@ class WineContract:
             return True
 
     def _await(self, arrived: Callable[[], bool], what: str) -> None:
-        if not self._come(arrived, WINDOW_LIMIT_US):
+        limit_us = round(WINDOW_LIMIT_US * self._bench.patience)
+        if not self._come(arrived, limit_us):
             raise TimeoutError(
-                f"expected {what} within {WINDOW_LIMIT_US / 1e6:g} s; last seen: {self._seen[-5:]}; "
+                f"expected {what} within {limit_us / 1e6:g} s; last seen: {self._seen[-5:]}; "
                 "look at the screenshot and at the machine's log"
             )
 
@@ -262,3 +286,8 @@ class WineContract:
             elif isinstance(what, seen.AgentStarted):
                 self._reached.add("agent up")
             self._changed.notify_all()
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    """Return a coroutine for something that can be awaited."""
+    return await work

@@ -1,0 +1,1 @@
+"""Remote shells into a real machine: WinRM, SSH and the QEMU guest agent behind one interface."""

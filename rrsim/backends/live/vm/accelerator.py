@@ -1,0 +1,190 @@
+"""Whether a host's KVM can be trusted, or its processor is emulated (TCG). Proved, not assumed.
+
+Neither ``/dev/kvm`` nor libvirt's capabilities prove anything: there are hosts whose KVM starts a boot sector and dies
+in a stock kernel. So a processor without ``vmx`` or ``svm`` means TCG, and one with it has to boot the image's own
+kernel once, within a limit; the answer is remembered for this host and its kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import msgspec
+
+from rrsim.backends.live.timers import pause
+from rrsim.backends.live.vm.errors import HostRefused, VmError
+from rrsim.backends.live.vm.host import Host, Progress
+from rrsim.backends.live.vm.image import Image
+from rrsim.backends.live.vm.lease import Held
+from rrsim.backends.live.vm.pool import Pool
+from rrsim.backends.live.vm.vm import Options, Vm
+from rrsim.images.description import Accelerator
+
+PROBE_LIMIT_S: Final = 40.0
+PROBE_SIGNS: Final = ("Run /init", "Freeing unused kernel", "VFS: Cannot open root")
+"""What a kernel says once it has come through its own start."""
+PROBE_COMMAND_LINE: Final = "console=ttyS0 loglevel=7 panic=0"
+FLAGS: Final = frozenset({"vmx", "svm"})
+
+
+class Acceleration(msgspec.Struct, frozen=True):
+    """How a host runs machines, and why."""
+
+    kind: Accelerator
+    why: str
+    """For reports, such as ``the processor has neither vmx nor svm``."""
+    proved: bool = True
+
+    def text(self) -> str:
+        """One line for reports."""
+        name = "KVM" if self.kind == "kvm" else "TCG, software emulation (slow)"
+        return f"{name}: {self.why}"
+
+
+async def choose(
+    host: Host, forced: str = "", *, probe: Callable[[], Awaitable[str]] | None = None,
+    cpuinfo: Path = Path("/proc/cpuinfo"), memory: Path | None = None, progress: Progress | None = None,
+) -> Acceleration:
+    """Return how machines are run on a host.
+
+    Args:
+        host: where.
+        forced: ``kvm`` or ``tcg``, if the user decides.
+        probe: boots something under KVM and returns what went wrong, empty if nothing did: see :func:`boot_once`.
+        cpuinfo: what a local host's processor can do.
+        memory: file that answers are remembered in.
+        progress: hears that the probe is running.
+
+    Raises:
+        ValueError: ``forced`` is neither.
+    """
+    if forced:
+        if forced not in {"kvm", "tcg"}:
+            raise ValueError(f"expected the accelerator to be kvm or tcg, saw {forced!r}")
+        return Acceleration("kvm" if forced == "kvm" else "tcg", "asked for", proved=forced == "tcg")
+    offered = await host.call("ask for KVM", _offers_kvm)
+    if not offered:
+        return Acceleration("tcg", f"libvirt on {host.info.name} offers no KVM")
+    able = await _able(host, cpuinfo)
+    if able is False:
+        return Acceleration("tcg", "the processor has neither vmx nor svm, whatever /dev/kvm says")
+    if probe is None:
+        if able:
+            return Acceleration("kvm", "the processor has vmx or svm; no kernel to try it with", proved=False)
+        return Acceleration("tcg", f"it is not known whether {host.info.name} can, and there is no kernel to try it")
+    remembered = _recall(memory, host)
+    if remembered is None:
+        if progress is not None:
+            progress(f"trying KVM on {host.info.name} once")
+        remembered = await probe()
+        _remember(memory, host, remembered)
+    if remembered:
+        return Acceleration("tcg", f"KVM was tried on {host.info.name} and failed: {remembered}")
+    return Acceleration("kvm", f"a kernel booted with it on {host.info.name}")
+
+
+async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:
+    """Boot the image's kernel under KVM, without its system, and return what went wrong; empty: it came up.
+
+    Args:
+        host: where.
+        pool: its pool.
+        slot: a free slot; it is free again afterwards.
+        image: an image that is started from a kernel file.
+    """
+    description = msgspec.structs.replace(image.built.description, command_line=PROBE_COMMAND_LINE)
+    trial = msgspec.structs.replace(image, built=msgspec.structs.replace(image.built, description=description))
+    vm: Vm | None = None
+    try:
+        vm = await Vm.create(host, pool, slot, trial, Options(accelerator="kvm"))
+        await vm.start()
+        await vm.guard(_sign(vm), "a sign of the kernel under KVM", PROBE_LIMIT_S)
+    except VmError as error:
+        return str(error).splitlines()[0]
+    finally:
+        if vm is not None:
+            await asyncio.shield(_put_away(vm))
+    return ""
+
+
+async def _put_away(vm: Vm) -> None:
+    await vm.destroy()
+    await vm.close()
+    await vm.clear_volumes()
+
+
+async def _sign(vm: Vm) -> None:
+    while True:
+        said = await vm.console()
+        if any(sign in said for sign in PROBE_SIGNS):
+            return
+        await pause(250_000)
+
+
+def _offers_kvm(connection: Any) -> bool:
+    import libvirt
+
+    try:
+        connection.getDomainCapabilities(None, "x86_64", "q35", "kvm")
+    except libvirt.libvirtError:
+        return False
+    return True
+
+
+async def _able(host: Host, cpuinfo: Path) -> bool | None:
+    """Whether the host's processor has what KVM needs; nothing if that is not known."""
+    if host.is_local:
+        return flags_of(cpuinfo)
+    try:
+        xml = await host.call("read the capabilities", lambda c: str(c.getCapabilities()))
+    except HostRefused:
+        return None
+    root = ElementTree.fromstring(xml)  # noqa: S314 -- libvirt's own
+    names = {feature.get("name") for feature in root.iterfind("host/cpu/feature")}
+    return True if names & FLAGS else None
+
+
+def flags_of(cpuinfo: Path) -> bool | None:
+    """Whether a processor described like ``/proc/cpuinfo`` has vmx or svm; nothing if it cannot be read."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return bool(FLAGS & set(value.split()))
+    return None
+
+
+def _mark(host: Host) -> str:
+    kernel = platform.release() if host.is_local else ""
+    return f"{host.info.name} {kernel} libvirt {host.info.libvirt} QEMU {host.info.hypervisor}"
+
+
+def _recall(memory: Path | None, host: Host) -> str | None:
+    try:
+        known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str]) if memory is not None else {}
+    except (OSError, msgspec.DecodeError):
+        return None
+    return known.get(_mark(host))
+
+
+def _remember(memory: Path | None, host: Host, answer: str) -> None:
+    if memory is None:
+        return
+    try:
+        known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError):
+        known = {}
+    known[_mark(host)] = answer
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    new = memory.with_name(f"{memory.name}.{os.getpid()}")
+    new.write_bytes(msgspec.json.encode(known))
+    new.replace(memory)

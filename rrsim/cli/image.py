@@ -1,0 +1,137 @@
+"""``rrsim image``: images of virtual machines. What building takes is imported when it is used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rrsim.cli.errors import CommandError, environment_error, say
+from rrsim.report import json_out
+
+image_app = typer.Typer(
+    name="image",
+    help="Images of virtual machines: what there is, and building them.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Name = Annotated[str, typer.Argument(help="Name of the image: a folder of vm_images/.")]
+Format = Annotated[str, typer.Option("--format", help="text or json.")]
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@image_app.command("list", epilog=_examples("rrsim image list", "rrsim image list --format json"))
+def list_command(format_: Format = "text") -> None:
+    """List the images that are described, and what of them is built."""
+    _check(format_)
+    from rrsim.images import loader, store
+
+    rows = []
+    for name in loader.names():
+        built = [_row(one) for one in store.stored(name)]
+        rows.append({"name": name, "title": _asked(loader.load, name).title, "built": built})
+    if format_ == "json":
+        print(json_out.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['name']:<22} {row['title']}")
+        for one in row["built"]:
+            print(f"{'':<22} {one['digest'][:16]}  made {one['made']}  {one['bytes'] / 1e6:.0f} MB")
+        if not row["built"]:
+            print(f"{'':<22} not built: rrsim image build {row['name']}")
+    for wrong in store.damaged():
+        say(f"damaged: {wrong}")
+
+
+@image_app.command("build", epilog=_examples("rrsim image build wine-guest", "rrsim image build wine-guest --again"))
+def build_command(
+    name: Name,
+    again: Annotated[bool, typer.Option("--again", help="Build it even if there is one of the same recipe.")] = False,
+    format_: Format = "text",
+) -> None:
+    """Build an image, unless there is one of the same recipe and packages; print its folder."""
+    _check(format_)
+    from rrsim.agent.freezing.errors import BuildError
+    from rrsim.images import loader
+
+    described = _asked(loader.load, name)
+    if described.windows != "wine":
+        raise CommandError(
+            "an image that this command builds from packages alone", f"{name!r}, a {described.windows} image",
+            "rrsim image build wine-guest",
+        )
+    from rrsim.images import wine_guest
+
+    try:
+        built = _asked(wine_guest.build, described, loader.folder_of(name), say, again=again)
+    except BuildError as error:
+        raise environment_error(error.expected, error.saw, error.try_) from None
+    print(json_out.dumps(_row(built)) if format_ == "json" else built.folder)
+
+
+@image_app.command("show", epilog=_examples("rrsim image show wine-guest", "rrsim image show wine-guest --check"))
+def show_command(
+    name: Name,
+    check: Annotated[bool, typer.Option("--check", help="Compare every file with its checksum.")] = False,
+    format_: Format = "text",
+) -> None:
+    """Show what the newest build of an image consists of."""
+    _check(format_)
+    from rrsim.images import loader, store
+
+    _asked(loader.load, name)
+    one = _asked(store.find, name)
+    if check:
+        _asked(store.check, one)
+    row = _row(one) | {"files": one.built.files, "versions": one.built.versions}
+    if format_ == "json":
+        print(json_out.dumps(row))
+        return
+    print(f"{one.built.description.title}\n  folder  {one.folder}\n  made    {one.built.made}")
+    print(f"  recipe  {one.built.digest}\n  expires {one.built.expires or 'never'}")
+    print(f"  size    {row['bytes'] / 1e6:.0f} MB")
+    for file, digest in one.built.files.items():
+        print(f"  {file:<14} {digest}{'  as built' if check else ''}")
+    for what, version in one.built.versions.items():
+        print(f"  {what} {version}")
+
+
+@image_app.command("rm", epilog=_examples("rrsim image rm wine-guest", "rrsim image rm wine-guest --digest 0a1b2c3d"))
+def remove_command(
+    name: Name,
+    digest: Annotated[str, typer.Option(help="Only the build whose digest begins so; default: every build.")] = "",
+) -> None:
+    """Remove builds of an image. Its description and the fetched packages stay."""
+    from rrsim.images import store
+
+    for folder in _asked(store.remove, name, digest):
+        print(f"removed {folder}")
+
+
+def _check(format_: str) -> None:
+    if format_ not in {"text", "json"}:
+        raise CommandError("--format text or --format json", repr(format_), "--format json")
+
+
+def _row(one: Any) -> dict[str, Any]:
+    from rrsim.images import store
+
+    return {
+        "name": one.built.description.name, "digest": one.built.digest, "made": one.built.made,
+        "folder": str(one.folder), "bytes": store.size_bytes(one.folder),
+    }
+
+
+def _asked(what: Any, *args: Any, **more: Any) -> Any:
+    """Call something and turn an image's error into the command's."""
+    from rrsim.images.errors import ImageError
+
+    try:
+        return what(*args, **more)
+    except ImageError as error:
+        raise environment_error(error.expected, error.saw, error.try_) from None
