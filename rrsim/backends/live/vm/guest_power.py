@@ -95,6 +95,10 @@ class GuestPower(Power):
         self._expect("restart" if fields["restart"] else "off")  # it may be down before the helpers are closed
         super()._heard_down(fields)
 
+    def _heard_line_lost(self, fields: Fields) -> None:
+        if self._expected is None:  # else the guest ends its helpers, and the hypervisor says the rest
+            super()._heard_line_lost(fields)
+
     def _is_expected(self, event: AnyEvent) -> bool:
         if self._expected in ("restart", "reset"):
             return isinstance(event, Reset)
