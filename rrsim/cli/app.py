@@ -266,11 +266,12 @@ def bench_command(
     format_: Format = "text",
     live: Annotated[bool, typer.Option("--live", help="Measure the session server under load instead.")] = False,
     agents: Annotated[int, typer.Option(min=1, help="With --live: how many agents are connected.")] = 5000,
+    vm: Annotated[bool, typer.Option("--vm", help="Measure virtual machines instead.")] = False,
 ) -> None:
-    """Measure the simulator, or the session server, against its floors."""
+    """Measure the simulator, the session server or virtual machines against their floors."""
     from rrsim.cli import measure
 
-    raise typer.Exit(measure.bench(_format(format_), live_agents=agents if live else 0))
+    raise typer.Exit(measure.bench(_format(format_), live_agents=agents if live else 0, vm=vm))
 
 
 @app.command("doctor", epilog=epilog("doctor"))

@@ -33,7 +33,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "judge": ("rrsim judge out/failures/late-seed1/history.jsonl",),
     "new": ("rrsim new wifi-late", "rrsim new wifi-late --area network"),
     "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json", "rrsim broken --backend wine"),
-    "bench": ("rrsim bench", "rrsim bench --format json", "rrsim bench --live", "rrsim bench --live --agents 1000"),
+    "bench": ("rrsim bench", "rrsim bench --format json", "rrsim bench --live", "rrsim bench --live --agents 1000",
+              "rrsim bench --vm"),
     "serve": (
         "rrsim serve",
         "rrsim serve --agent-port 8443 --api-port 8080 --profile rescue",

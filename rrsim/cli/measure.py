@@ -98,19 +98,20 @@ def _judged(bugs: list[dict[str, Any]], format_: str, *, bad_input: bool, interr
     return exit_code(outcomes, bad_input=bad_input, interrupted=interrupted)
 
 
-def bench(format_: str, live_agents: int = 0) -> int:
+def bench(format_: str, live_agents: int = 0, *, vm: bool = False) -> int:
     """Measure. A figure beyond its floor gives exit code 1; each is printed as soon as it is known.
 
     Args:
         format_: ``text`` or ``json``.
         live_agents: measure the session server with so many agents; 0: the simulator.
+        vm: measure virtual machines instead.
 
     Raises:
-        CommandError: the load could not be put on the server.
+        CommandError: the load could not be put on the server, or there are no virtual machines.
     """
     figures: list[dict[str, Any]] = []
     say("rrsim bench: this takes a while, figures come one by one")
-    for figure in _measured(live_agents):
+    for figure in _measured(live_agents, vm=vm):
         figures.append(_figure(figure))
         if format_ == "text":
             print(_line(figures[-1]), flush=True)
@@ -119,7 +120,11 @@ def bench(format_: str, live_agents: int = 0) -> int:
     return OK if all(f["ok"] for f in figures) else PRODUCT
 
 
-def _measured(live_agents: int) -> Iterator[Any]:
+def _measured(live_agents: int, *, vm: bool) -> Iterator[Any]:
+    if vm:
+        from rrsim.cli import bench_vm
+
+        return bench_vm.measure()
     if live_agents:
         from rrsim.cli import bench_live
 

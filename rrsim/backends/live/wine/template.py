@@ -130,8 +130,9 @@ def _settings(screen: tuple[int, int]) -> str:
         r"[HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Run]", "",
         rf"[{machine}\Software\Microsoft\Windows\CurrentVersion\RunServices]", '"winemenubuilder"=-', "",
         rf"[{machine}\Software\rrsim stand-in]", "", rf"[{control}\SafeBoot\Minimal]", "",
-        # Wine gives a service 10 s to start, where Windows gives 30; an emulated processor needs more than either.
-        rf"[{control}]", '"ServicesPipeTimeout"=dword:0001d4c0', "",
+        # Wine gives a service 10 s to start, where Windows gives 30, and has the number as text, where Windows has a
+        # DWORD; an emulated processor needs more than either.
+        rf"[{control}]", '"ServicesPipeTimeout"="120000"', "",
     ]
     for name in SAFE_SERVICES:
         lines += [rf"[{control}\SafeBoot\Network\{name}]", '@="Service"', ""]
