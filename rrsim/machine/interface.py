@@ -24,7 +24,7 @@ Capability = Literal[
     "captive portal", "vpn", "wifi", "several customers", "server restart", "stranger", "temporary profile",
     "boot options", "safe mode faults", "black screen", "identity faults", "fixed boot times", "installer faults",
     "silent installer", "secret protection", "service recovery", "press under the block screen",
-    "installer that lets go", "calls that change nothing",
+    "installer that lets go", "calls that change nothing", "block screen that gives up",
     "sharing at the welcome screen",
 ]
 """Everything a scenario may need of a machine."""

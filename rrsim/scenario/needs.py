@@ -94,8 +94,10 @@ def needs(case: Scenario) -> Needs:
         if step.moment.when in _EXACT + _UNCLAIMED:
             need("exact trigger", f"step {number}: when {step.moment.when}")
         _of_action(step.action, number, need)
-        if isinstance(step.action, actions.CustomerCancelsReconnect) and case.given.pc.network == "lan":
+        if isinstance(step.action, actions.CustomerCancelsReconnect) and case.given.pc.network != "dial-up":
             need("exact trigger", f"step {number}: {tag} in the instant in which the agent is back and resumes")
+        if isinstance(step.action, actions.AppBlocks) and _nobody_decides(case):
+            need("block screen that gives up", f"step {number}: {tag}, and nobody decides at the block screen")
         if service and isinstance(step.action, actions.AgentDies) and step.action.restarts:
             need("service recovery", f"step {number}: Windows starts the service that died again")
         if step.moment.when == "restart blocked" and isinstance(step.action, _UNDER_THE_BLOCK_SCREEN):
@@ -113,6 +115,14 @@ def needs(case: Scenario) -> Needs:
     if case.expect.left_behind:
         need("security tool", "expects something to be left behind")
     return found
+
+
+def _nobody_decides(case: Scenario) -> bool:
+    """Whether a block screen stays until Windows gives up: the customer waits, and nothing else happens."""
+    steps = [step.action for step in case.steps]
+    unforced = any(isinstance(one, actions.RepRestarts) and not one.end_programs for one in steps)
+    waits = case.given.customer.at_block_screen == "wait"
+    return waits and unforced and all(isinstance(one, actions.AppBlocks | actions.RepRestarts) for one in steps)
 
 
 def _dialog_stays_open(case: Scenario) -> bool:

@@ -53,6 +53,22 @@ def test_what_is_said_before_a_session_is_claimed_can_be_no_moment_on_a_real_con
     assert "exact trigger" not in needs.needs(case(actions.CarrierLost(), moment=Moment(when="message resume")))
 
 
+def test_a_block_screen_that_nobody_answers_has_to_give_up_by_itself() -> None:
+    waits = CustomerHabits(at_block_screen="wait")
+    found = needs.needs(case(actions.AppBlocks(), actions.RepRestarts(), given=Given(customer=waits)))
+    assert "block screen that gives up" in found
+    cancels = CustomerHabits(at_block_screen="cancel")
+    assert "block screen that gives up" not in needs.needs(case(actions.AppBlocks(), given=Given(customer=cancels)))
+    ended = needs.needs(case(actions.AppBlocks(), actions.AppLetsGo(), given=Given(customer=waits)))
+    assert "block screen that gives up" not in ended
+
+
+@pytest.mark.parametrize("network", ["lan", "wifi"])
+def test_an_agent_that_is_back_at_once_leaves_no_time_to_cancel(network: str) -> None:
+    pc = msgspec.structs.replace(PcSetup(), network=network)
+    assert "exact trigger" in needs.needs(case(actions.CustomerCancelsReconnect(), given=Given(pc=pc)))
+
+
 def test_no_entry_is_for_an_action_that_is_gone() -> None:
     assert set(needs._ACTIONS) | set(needs.NEED_NOTHING) == set(ACTIONS)
 

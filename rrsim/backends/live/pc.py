@@ -138,6 +138,7 @@ class LivePc:
             actions.HelperDies: self._helper_dies, actions.WindowsUpdateRestarts: self._update_restarts,
             actions.CustomerRestartsFromStart: self._start_menu, actions.CustomerShutsDown: self._shuts_down,
             actions.CustomerPowersOn: self._powers_on, actions.CustomerLogsOff: self._logs_off,
+            actions.RepTypesPassword: self._rep_signs_in,
         }
 
     # --- before a session -----------------------------------------------------------------------------------------
@@ -347,6 +348,9 @@ class LivePc:
                 await handler(action)
         else:
             await handler(action)
+
+    async def _rep_signs_in(self, action: actions.RepTypesPassword) -> None:
+        await self._sign_in("right user" if action.right else "wrong password")
 
     async def _power_cut(self, action: actions.PowerCut) -> None:
         await self.machine.power_cut()

@@ -59,6 +59,8 @@ class Bench(msgspec.Struct, frozen=True):
     """Makes the way of a machine to the server."""
     server_name: str = ""
     """The name by which machines reach this computer, if it is not the one in the server's own address."""
+    most_machines: int = 4
+    """How many machines of one case this host carries at a time."""
     patience: float = 1.0
     """How many times longer than on this computer things may take on the machines."""
     after_failure: Callable[[list[Any], RunResult], Awaitable[None]] | None = None
@@ -83,6 +85,8 @@ def skipped(case: Scenario, bench: Bench) -> str:
     missing = {name: why for name, why in needs.needs(case).items() if name not in bench.can(case)}
     if missing:
         return "needs " + "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))
+    if case.given.customers > bench.most_machines:
+        return f"needs {case.given.customers} machines at once (this host carries {bench.most_machines})"
     account = account_of(case.given)
     product = _not_in_the_product(case, account, bench)
     if product:

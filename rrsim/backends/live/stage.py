@@ -7,6 +7,7 @@ from typing import Any, Final
 from rrsim.backends.live.pc import NotPossible
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.world import REPS, LiveWorld, Side
+from rrsim.live_clock import monotonic_us
 from rrsim.machine import observations as seen
 from rrsim.people import customer, rep
 from rrsim.people import vocabulary as said
@@ -149,7 +150,16 @@ class Stage(LiveWorld):
             self.soon(self._settle_when_clean(), "wait for a clean machine")
             own_us = director.PROBED_US
             return wake.after_us - own_us + max(self._fewest_settle_us, round(own_us / self.scale))
-        return max(self._fewest_settle_us, round(wake.after_us / self.scale))
+        return max(self._fewest_settle_us, round(wake.after_us / self.scale), self._until_silence_is_noticed_us())
+
+    def _until_silence_is_noticed_us(self) -> int:
+        """How long the server may still believe in a connection whose PC went down without a word.
+
+        A modelled PC boots for longer than that; a real one may be back, and quiet, before the server has noticed.
+        """
+        now_us = monotonic_us()
+        dark = [side.dark_us for side in self.sides if side.dark_us]
+        return max((at_us + self.account.silence_us + FEWEST_SETTLE_US - now_us for at_us in dark), default=0)
 
     @property
     def _fewest_settle_us(self) -> int:

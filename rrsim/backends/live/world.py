@@ -54,6 +54,8 @@ class Side:
         self.owner = REPS[0]
         self.phase = "off"
         self.probing = False
+        self.dark_us = 0
+        """When the PC last went down without a word, on the monotonic clock: the server hears nothing of it."""
 
 
 class LiveWorld:
@@ -238,6 +240,8 @@ class LiveWorld:
         if isinstance(what, said.CUSTOMER_HEARS):
             self.person_hears(side, what)
         side.link.pc_shows(what)
+        if isinstance(what, seen.WentDown) and not what.clean:
+            side.dark_us = monotonic_us()
         if isinstance(what, seen.PhaseBegan):
             side.phase = what.phase
             self.check_decided()

@@ -209,6 +209,8 @@ class WindowsMachine:
         """
         words = ["/S", *([] if restarts else ["/NOREBOOT"])] if silent else []
         await self.start([r"C:\rrsim\installer.exe", *words])
+        if silent and not restarts:
+            await self._power.wait_pending_work()  # it is done as soon as its work waits for the next boot
 
     async def use_start_menu(self, what: str = "restart", *, force: bool = False) -> None:
         """Choose ``restart``, ``off`` or ``log off`` in the start menu."""

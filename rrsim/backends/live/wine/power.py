@@ -21,6 +21,7 @@ from rrsim.machine.observations import AnyObservation, RestartCause
 
 BOOT_LIMIT_S: Final = 60
 ASK_LIMIT_S: Final = 20
+INSTALL_LIMIT_S: Final = 30
 TO_1970_US: Final = 11_644_473_600_000_000
 """From Windows' epoch, 1601, to 1970, in microseconds."""
 OWN_PROGRAMS: Final[dict[str, RestartCause]] = {
@@ -122,6 +123,21 @@ class Power(ABC):
         def arrived() -> bool:
             return self.phase in phases and (not not_boot or self.boot != not_boot)
 
+        def about() -> str:
+            last = self._line.last if self._line else "no helper"
+            return f"for {' or '.join(phases)}; the phase is {self.phase!r}, last heard: {last}; look at the screenshot"
+
+        await self._wait(arrived, limit_s, about)
+
+    async def wait_pending_work(self, limit_s: float = INSTALL_LIMIT_S) -> None:
+        """Wait until an installer's file operations wait for the next boot.
+
+        Raises:
+            MachineFailed: none did in time, or the machine was lost.
+        """
+        await self._wait(lambda: self.pending_work, limit_s, lambda: "for an installer's work; look at the screenshot")
+
+    async def _wait(self, arrived: Callable[[], bool], limit_s: float, about: Callable[[], str]) -> None:
         limit_s *= self.patience
         if self.failed is not None:
             raise self.failed
@@ -133,11 +149,7 @@ class Power(ABC):
             async with asyncio.timeout(limit_s):
                 await future
         except TimeoutError:
-            last = self._line.last if self._line else "no helper"
-            raise MachineFailed(
-                f"waited {limit_s:g} s for {' or '.join(phases)}; the phase is {self.phase!r}, last heard: {last}; "
-                "look at the screenshot"
-            ) from None
+            raise MachineFailed(f"waited {limit_s:g} s {about()}") from None
         finally:
             self._waiters.remove((arrived, future))
 
@@ -371,6 +383,7 @@ class Power(ABC):
         if fields["pending"] != self.pending_work:
             self.pending_work = fields["pending"]
             self._observe(seen.PendingWork(self.pending_work))
+            self._wake()
 
     def _heard_service_told(self, _: Fields) -> None:
         self.used.add("service controls")
