@@ -353,6 +353,9 @@ class MacMachine:
         """Refused: a desk without windows has no picture."""
         raise NotPossible("a Mac without windows has no picture; its log holds what it showed")
 
+    def when_failed(self, hear: Callable[[Exception], None]) -> None:
+        """Nobody is told: a process that ends is an observation, and what goes wrong is raised where it is asked."""
+
     async def fetch(self) -> None:
         """Nothing has to be brought: the program runs on this computer."""
 

@@ -99,6 +99,9 @@ class RealMachine(Protocol):
     def screenshot(self) -> bytes:
         """Return the screen as a picture, for the bundle."""
 
+    def when_failed(self, hear: Callable[[Any], None]) -> None:
+        """Have it told at once when the harness loses this machine: the run has nothing more to prove."""
+
     async def fetch(self) -> None:
         """Bring what the agent's adapter reads logs from to this computer, where it is not there anyway."""
 

@@ -205,6 +205,7 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     port = await link.start()
     pc.machine = await make(f"pc-{number}", folder, pc.machine_saw)
     pc.machine.eyes_saw = pc.eyes_saw
+    pc.machine.when_failed(world.fail)
     pc.machine.agent_exe_names = frozenset(agent.executables)
     host = address.host if is_mac else bench.server_name or address.host
     await pc.prepare(Address(host, port, address.ca_file), world.account.language)

@@ -93,6 +93,11 @@ class Loop:
             self.once()
         return self._code
 
+    def _wanted(self, key: selectors.SelectorKey) -> bool:
+        """Whether an event found in this round is still wanted: what was done for an earlier one may have closed it."""
+        now = self._selector.get_map().get(key.fd)
+        return now is not None and now.data is key.data
+
     def once(self, most_us: int = 1_000_000) -> None:
         """Wait for one round of events, ``most_us`` microseconds at most."""
         now = clock.monotonic_us()
@@ -100,9 +105,9 @@ class Loop:
         wait_us = max(0, min(due - now, most_us))
         for key, events in self._selector.select(wait_us / 1_000_000):
             readable, writable = key.data
-            if events & selectors.EVENT_WRITE and writable:
+            if events & selectors.EVENT_WRITE and writable and self._wanted(key):
                 writable()
-            if events & selectors.EVENT_READ and readable:
+            if events & selectors.EVENT_READ and readable and self._wanted(key):
                 readable()
         now = clock.monotonic_us()
         while self._timers and self._timers[0][0] <= now:

@@ -76,6 +76,10 @@ class GuestPower(Power):
         waiting = self._happened
         if waiting is not None and not waiting.done() and self._is_expected(event):
             waiting.set_result(event)
+        elif self._expected in ("restart", "reset") and isinstance(event, Stopped | Crashed):
+            self.host_did_it(f"{text(event)}, in place of the restart that was due")
+            if waiting is not None and not waiting.done():
+                waiting.cancel()
         elif self._expected is None and self.phase != "off":
             self.host_did_it(text(event))
 

@@ -92,6 +92,10 @@ class WindowsMachine:
         """Why the harness lost this machine; nothing while it is well."""
         return self._power.failed
 
+    def when_failed(self, hear: Callable[[MachineFailed], None]) -> None:
+        """Have it told at once when the harness loses this machine."""
+        self._power.on_failed = hear
+
     def on_helper_lines(self, hear: Callable[[Fields], None]) -> None:
         """Have every line of the sign-in helper passed on, for the machine's log."""
         self._power.on_fields = hear

@@ -59,6 +59,7 @@ class Power(ABC):
         self.safe_mode = False
         self.signed_in = False
         self.failed: MachineFailed | None = None
+        self.on_failed: Callable[[MachineFailed], None] = lambda _: None
         self.resets, self.reason = 0, ""
         self.used: set[str] = set()
         self.on_signed_in: Callable[[], None] = lambda: None
@@ -245,6 +246,7 @@ class Power(ABC):
         if self.failed is not None:
             return
         self.failed = error
+        self.on_failed(error)
         for waiting in self._awaited.values():
             if not waiting.done():
                 waiting.set_exception(error)
