@@ -280,7 +280,8 @@ def _due(ready: Plan, state: DirectorState, index: int) -> tuple[DirectorState, 
     """The moment of step ``index`` has come; only its delay is left."""
     delay_us = ready.scenario.steps[index].moment.delay_us
     if delay_us > 0:
-        return _mark(state, index, "scheduled"), (Wake(f"step {index}", delay_us),)
+        # Patience is for steps whose event may never come; this one's time is known, however long it is.
+        return _mark(state, index, "scheduled"), (Wake(f"step {index}", delay_us), Unwake("patience"))
     return _carry_out(ready, state, index)
 
 

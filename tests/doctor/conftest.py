@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -32,8 +33,10 @@ class World(msgspec.Struct):
 
     def has_python(self, name: str, code: str) -> World:
         """Install a program that is written in Python."""
-        path = self.bin / name
-        path.write_text(f"#!{sys.executable}\n{code}\n")
+        code_file, path = self.bin.parent / f"{name}.py", self.bin / name
+        code_file.write_text(f"{code}\n")
+        # Not Python in the first line: a kernel ends the name of an interpreter at the first blank.
+        path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code_file))} \"$@\"\n")
         path.chmod(0o755)
         return self
 

@@ -95,6 +95,15 @@ def test_patience_does_not_run_while_a_step_has_a_fixed_time() -> None:
     assert not any(isinstance(c, d.Wake) and c.token == "patience" for c in commands)
 
 
+def test_patience_ends_when_the_event_has_come_however_long_the_delay_after_it() -> None:
+    step = Step(Moment(when="boot began", nth=2, delay_us=Duration(10 * d.PATIENCE_US)), Wait())
+    ready, state, commands = _begin(step)
+    assert d.Wake("patience", d.PATIENCE_US + LIMIT_US) in commands
+    state, _ = d.step(ready, state, _boot())
+    state, commands = d.step(ready, state, _boot(3))
+    assert d.Unwake("patience") in commands
+
+
 def test_an_unknown_step_name_is_refused() -> None:
     with pytest.raises(d.UnknownStepName, match="no step is called 'nowhere'"):
         d.plan(_scenario(Step(Moment(after="nowhere"), Wait())))

@@ -150,7 +150,10 @@ class Stage(LiveWorld):
             self.soon(self._settle_when_clean(), "wait for a clean machine")
             own_us = director.PROBED_US
             return wake.after_us - own_us + max(self._fewest_settle_us, round(own_us / self.scale))
-        return max(self._fewest_settle_us, round(wake.after_us / self.scale), self._until_silence_is_noticed_us())
+        # What the scenario itself says of how long it runs is scaled already.
+        own_us = self.scenario.runs_for_us or 0
+        quiet_us = own_us if wake.after_us == own_us else round(wake.after_us / self.scale)
+        return max(self._fewest_settle_us, quiet_us, self._until_silence_is_noticed_us())
 
     def _until_silence_is_noticed_us(self) -> int:
         """How long the server may still believe in a connection whose PC went down without a word.
