@@ -250,7 +250,7 @@ def test_the_units_are_what_systemd_takes(tmp_path: Path) -> None:
     checker = shutil.which("systemd-analyze")
     if checker is None:
         pytest.skip("expected systemd-analyze, saw none: apt-get install -y systemd")
-    (tmp_path / "checkout").symlink_to(ROOT)  # systemd takes no blank in a path without quotes, and this one may have some
+    (tmp_path / "checkout").symlink_to(ROOT)  # this path may have a blank, and systemd takes none without quotes
     here = str(tmp_path / "checkout")
     service = (UNITS / "rrsim-nightly.service").read_text(encoding="utf-8").replace("%h/rrsim", here)
     (tmp_path / "rrsim-nightly.service").write_text(service)
