@@ -62,8 +62,8 @@ def build_command(
     described = _asked(loader.load, name)
     if described.windows != "wine":
         raise CommandError(
-            "an image that this command builds from packages alone", f"{name!r}, a {described.windows} image",
-            "rrsim image build wine-guest",
+            "an image that this version builds", f"{name!r}, from a Windows medium: not joined to libvirt yet",
+            "rrsim image build wine-guest; docs/windows-images.md",
         )
     from rrsim.images import wine_guest
 
