@@ -295,6 +295,8 @@ class LivePc:
                 try:
                     await self.machine.click(hwnd, one)
                 except CannotPress as error:
+                    if self._ending:
+                        return  # Windows took the window away under the hand: a person shrugs
                     raise NotPossible(str(error)) from error
 
     async def _picture(self, what: str) -> None:

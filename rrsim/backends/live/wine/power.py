@@ -178,7 +178,7 @@ class Power(ABC):
         if self.phase != "off" or (self._work and not self._work.done()):
             raise NotPossible(f"switch on: the machine is on (phase {self.phase})")
         self.reason = "power on"
-        self._work = asyncio.create_task(self._guarded(self._boot(cause or self._cause)))
+        self._work = asyncio.create_task(self._guarded(lambda: self._boot(cause or self._cause)))
         await self.wait_phase("welcome")
 
     async def begin(self, how: str, *, force: bool = False, cause: RestartCause = "power button") -> None:
@@ -216,7 +216,7 @@ class Power(ABC):
             self._observe(seen.WentDown(cause, clean=False))
         if then_on:
             self.reason = reason
-            self._work = asyncio.create_task(self._guarded(self._boot(cause)))
+            self._work = asyncio.create_task(self._guarded(lambda: self._boot(cause)))
         elif was_on:
             self._enter("off")
 
@@ -233,10 +233,10 @@ class Power(ABC):
 
     # --- the life of a boot ---
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Turn an error of a boot that nobody awaits into the machine's failure."""
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001 (whatever it was, whoever waits for the machine has to hear of it)
             why = str(error) or "it did not come up in time"
             lost = f"the machine was lost in phase {self.phase!r}: {type(error).__name__}: {why}"
@@ -398,7 +398,7 @@ class Power(ABC):
         self._enter("welcome")
 
     def _heard_down(self, fields: Fields) -> None:
-        self._work = asyncio.create_task(self._guarded(self._cycle(self._cause_of(fields), again=fields["restart"])))
+        self._work = asyncio.create_task(self._guarded(lambda: self._cycle(self._cause_of(fields), again=fields["restart"])))
 
 
 async def _nothing() -> None:
