@@ -398,7 +398,8 @@ class Power(ABC):
         self._enter("welcome")
 
     def _heard_down(self, fields: Fields) -> None:
-        self._work = asyncio.create_task(self._guarded(lambda: self._cycle(self._cause_of(fields), again=fields["restart"])))
+        cause = self._cause_of(fields)
+        self._work = asyncio.create_task(self._guarded(lambda: self._cycle(cause, again=fields["restart"])))
 
 
 async def _nothing() -> None:

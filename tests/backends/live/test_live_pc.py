@@ -1,0 +1,46 @@
+"""A person's hands at a PC: what can be pressed, and what Windows takes away in the last moment."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rrsim.backends.live.pc import LivePc, NotPossible
+from rrsim.machine import observations as seen
+from rrsim.machine.desktop import CannotPress
+from rrsim.people import vocabulary as said
+
+
+def pc_with_a_prompt(observed: list[Any]) -> LivePc:
+    """Return a PC with a restart prompt on the desktop that is gone when somebody presses."""
+    async def click(_hwnd: int, _control: int) -> None:
+        raise CannotPress("no window 0x1 is on the desktop")
+
+    def no_picture() -> bytes:
+        raise OSError("no screen")
+
+    window = SimpleNamespace(hwnd=1)
+    adapter = SimpleNamespace(
+        window=lambda _: "restart prompt", control=lambda *_: 6, shows_sharing=lambda _: False
+    )
+    machine = SimpleNamespace(click=click, screenshot=no_picture, patience=1.0, window_kind=lambda _: None)
+    pc = LivePc(1, machine, adapter, "application", observed.append)  # type: ignore[arg-type] -- as much of both as a press takes
+    pc.eyes_saw((window,))  # type: ignore[arg-type] -- the adapter names it
+    return pc
+
+
+def test_a_window_that_is_gone_cannot_be_pressed() -> None:
+    pc = pc_with_a_prompt([])
+    with pytest.raises(NotPossible, match="no window"):
+        asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
+
+
+def test_a_window_that_windows_takes_away_under_the_hand_is_nobodys_fault() -> None:
+    observed: list[Any] = []
+    pc = pc_with_a_prompt(observed)
+    pc.machine_saw(seen.SessionEnds("agent"))
+    asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
+    assert seen.Clicked("customer", "restart prompt", "yes") in observed
