@@ -96,7 +96,8 @@ class GuestPower(Power):
         self._happened = asyncio.get_running_loop().create_future()
 
     def _heard_down(self, fields: Fields) -> None:
-        self._expect("restart" if fields["restart"] else "off")  # it may be down before the helpers are closed
+        if not self._cutting:
+            self._expect("restart" if fields["restart"] else "off")  # it may be down before the helpers are closed
         super()._heard_down(fields)
 
     def _heard_line_lost(self, fields: Fields) -> None:

@@ -78,6 +78,7 @@ class Power(ABC):
         self._button: RestartCause = "power button"
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._ended: list[Line] = []
+        self._cutting = False
 
     # --- what a boot is here ---
 
@@ -204,13 +205,17 @@ class Power(ABC):
 
     async def cut(self, cause: RestartCause = "power", *, then_on: bool = False, reason: str = "power on") -> None:
         """Take the electricity away, or crash or reset the machine: no program is asked, nothing is told."""
-        work, self._work = self._work, None
-        if work is not None:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
-        was_on = self.phase != "off"
-        await self._kill("reset" if then_on else "cut")
+        self._cutting = True  # whatever Windows still says of going down does not count any more
+        try:
+            work, self._work = self._work, None
+            if work is not None:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+            was_on = self.phase != "off"
+            await self._kill("reset" if then_on else "cut")
+        finally:
+            self._cutting = False
         self._cause = cause
         if was_on:
             self._observe(seen.WentDown(cause, clean=False))
@@ -398,6 +403,8 @@ class Power(ABC):
         self._enter("welcome")
 
     def _heard_down(self, fields: Fields) -> None:
+        if self._cutting:
+            return
         cause = self._cause_of(fields)
         self._work = asyncio.create_task(self._guarded(lambda: self._cycle(cause, again=fields["restart"])))
 

@@ -264,6 +264,22 @@ def test_a_power_cut_and_a_reset_button(tmp_path: Path) -> None:
     assert [one.clean for one in rig.observed if isinstance(one, seen.WentDown)] == [False, False]
 
 
+def test_a_power_cut_in_the_moment_in_which_windows_is_down_is_a_power_cut(tmp_path: Path) -> None:
+    async def play(rig: Rig) -> None:
+        async def windows_is_down() -> None:
+            rig.guest.line("signin", {"event": "down", "restart": True, "exe": "x", "api": "power button"})
+            await asyncio.sleep(0.05)
+
+        await rig.pc.power_on()
+        rig.pc._power.before_down = windows_is_down
+        await rig.pc.power_cut()
+        await asyncio.sleep(0.05)
+        assert (rig.pc.phase, rig.pc.failed) == ("off", None)
+        await rig.pc.power_on()
+    rig = played(tmp_path, play)
+    assert [one.clean for one in rig.observed if isinstance(one, seen.WentDown)] == [False]
+
+
 def test_a_folder_that_lies_there_already_is_not_copied_again(tmp_path: Path) -> None:
     program = tmp_path / "program"
     (program / "sub").mkdir(parents=True)
