@@ -40,7 +40,7 @@ test-nightly: .wine .venv/dev.stamp ## everything on real machines, too long for
 test-vm: .venv/libvirt.stamp ## the tests with libvirt and QEMU, then a selection of the scenarios in virtual machines
 	$(BIN)/rrsim image build wine-guest
 	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-ci.txt -v --junit out/vm.xml --html out/vm.html
-	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile -m "libvirt and not nightly"
+	$(BIN)/python -m pytest -m "libvirt and not nightly" tests/images tests/doctor
 
 OUT ?= out/nightly-vm
 nightly-vm: .venv/libvirt.stamp ## virtual machines with the real ten minutes, the machine contract, and the longer tests

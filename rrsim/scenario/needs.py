@@ -104,6 +104,8 @@ def needs(case: Scenario) -> Needs:
             need("press under the block screen", f"step {number}: {tag} while the block screen covers the desktop")
     if service and case.given.customer.logs_on == "nobody" and case.expect.sharing:
         need("sharing at the welcome screen", "expects that the screen is shared while nobody is signed in")
+    if _work_waits_through_safe_mode(case):
+        need("installer faults", "work of an installer's service, which does not run in safe mode, waits for a normal boot")
     if _dialog_stays_open(case):
         need("installer that lets go", "an installer's window stays open while the representative restarts")
     for event in case.expect.events:
@@ -123,6 +125,13 @@ def _nobody_decides(case: Scenario) -> bool:
     unforced = any(isinstance(one, actions.RepRestarts) and not one.end_programs for one in steps)
     waits = case.given.customer.at_block_screen == "wait"
     return waits and unforced and all(isinstance(one, actions.AppBlocks | actions.RepRestarts) for one in steps)
+
+
+def _work_waits_through_safe_mode(case: Scenario) -> bool:
+    """Whether an installer's work meets a restart into safe mode: work that needs no service is done there as well."""
+    steps = [step.action for step in case.steps]
+    runs = any(isinstance(one, actions.InstallerRuns) for one in steps)
+    return runs and any(isinstance(one, actions.RepRestarts) and one.mode == "safe" for one in steps)
 
 
 def _dialog_stays_open(case: Scenario) -> bool:

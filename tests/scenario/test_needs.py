@@ -69,6 +69,11 @@ def test_an_agent_that_is_back_at_once_leaves_no_time_to_cancel(network: str) ->
     assert "exact trigger" in needs.needs(case(actions.CustomerCancelsReconnect(), given=Given(pc=pc)))
 
 
+def test_an_installers_work_that_waits_through_safe_mode_is_more_than_a_file_to_rename() -> None:
+    assert "installer faults" in needs.needs(case(actions.InstallerRuns(), actions.RepRestarts(mode="safe")))
+    assert "installer faults" not in needs.needs(case(actions.InstallerRuns(), actions.RepRestarts()))
+
+
 def test_no_entry_is_for_an_action_that_is_gone() -> None:
     assert set(needs._ACTIONS) | set(needs.NEED_NOTHING) == set(ACTIONS)
 
