@@ -105,7 +105,7 @@ def needs(case: Scenario) -> Needs:
     if service and case.given.customer.logs_on == "nobody" and case.expect.sharing:
         need("sharing at the welcome screen", "expects that the screen is shared while nobody is signed in")
     if _work_waits_through_safe_mode(case):
-        need("installer faults", "work of an installer's service, which does not run in safe mode, waits for a normal boot")
+        need("installer faults", "work of an installer's service waits through safe mode")
     if _dialog_stays_open(case):
         need("installer that lets go", "an installer's window stays open while the representative restarts")
     for event in case.expect.events:
