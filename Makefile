@@ -44,6 +44,7 @@ test-vm: .venv/libvirt.stamp ## the tests with libvirt and QEMU, then a selectio
 
 OUT ?= out/nightly-vm
 nightly-vm: .venv/libvirt.stamp ## virtual machines with the real ten minutes, the machine contract, and the longer tests
+	mkdir -p $(OUT)
 	$(BIN)/rrsim image build wine-guest
 	$(BIN)/python -m pytest tests -m "libvirt" --junitxml $(OUT)/vm-tests.xml
 	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-nightly.txt --time-scale 1 --jobs $(JOBS) --format json --junit $(OUT)/vm.xml --html $(OUT)/vm.html --bundle-dir $(OUT)/failures/vm > $(OUT)/vm.json
