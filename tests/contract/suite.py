@@ -48,6 +48,12 @@ class Subject:
         return 30 * self.minute_us
 
 
+@pytest.fixture
+def machine(subject: Subject) -> Machine:
+    """A provisioned machine: signed in, with the agent running."""
+    return subject.make()
+
+
 def restart(machine: Machine, subject: Subject) -> None:
     """Restart Windows by its own dialog, and wait for the welcome screen of the new boot."""
     machine.show_dialog("windows restart dialog")
@@ -226,4 +232,4 @@ def test_a_picture_is_there_if_the_machine_says_so(machine: Machine) -> None:
     assert picture.startswith(b"\x89PNG") == ("screenshot" in machine.capabilities)
 
 
-__all__ = [name for name in dir() if name.startswith("test_")]
+__all__ = [name for name in dir() if name == "machine" or name.startswith("test_")]

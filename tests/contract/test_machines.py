@@ -7,7 +7,7 @@ import pytest
 from rrsim.backends.live.wine.pc import CAPABILITIES
 from rrsim.backends.sim.machine import SimMachine
 from rrsim.backends.sim.pc import NotPossible
-from rrsim.machine.interface import Machine, all_capabilities
+from rrsim.machine.interface import all_capabilities
 from rrsim.scenario.model import PcSetup
 from tests.contract.suite import *  # noqa: F403 -- the suite's tests are to be collected here
 from tests.contract.suite import NEEDED, Subject
@@ -43,12 +43,6 @@ SUBJECTS = {
 def subject(request: pytest.FixtureRequest) -> Subject:
     """One kind of modelled PC."""
     return SUBJECTS[request.param]
-
-
-@pytest.fixture
-def machine(subject: Subject) -> Machine:
-    """A provisioned machine: signed in, with the agent running."""
-    return subject.make()
 
 
 def test_what_the_simulated_machine_can_do_is_known() -> None:

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
-from rrsim.backends.live.contract import LiveContract, Opened
-from rrsim.backends.live.pc import NotPossible
+from rrsim.backends.live.contract import Opened
 from rrsim.backends.live.wine import parts
 from rrsim.backends.live.wine.bench import make_bench
-from rrsim.machine.interface import Machine
+from tests.contract.live_subject import parametrize_modes, subjects
 from tests.contract.suite import *  # noqa: F403 -- the suite's tests are to be collected here
-from tests.contract.suite import MODE_MATTERS, Subject
+from tests.contract.suite import Subject
 
 pytestmark = [
     pytest.mark.wine,
@@ -26,11 +24,7 @@ pytestmark = [
 MINUTE_US = 500_000
 """A Wine machine restarts in a second or two: a minute of the suite is half a second."""
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test in service mode, and in application mode too where that matters: a Wine machine costs seconds."""
-    if "subject" in metafunc.fixturenames:
-        modes = ["service", "application"] if metafunc.definition.originalname in MODE_MATTERS else ["service"]
-        metafunc.parametrize("subject", modes, indirect=True)
+pytest_generate_tests = parametrize_modes
 
 
 async def open_bench(root: Path) -> Opened:
@@ -47,22 +41,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """A Wine machine with the agent in one of its modes."""
-    ca_file = tmp_path / "ca.pem"
-    trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.write_to_path(str(ca_file))
-    made: list[LiveContract] = []
-
-    def make() -> Machine:
-        root = tmp_path / "machines"
-        made.append(LiveContract("Wine machine", lambda: open_bench(root), root, str(ca_file), request.param))
-        return made[-1]
-
-    yield Subject(make, request.param, MINUTE_US, NotPossible)
-    for one in made:
-        one.close()
-    assert not made or list((tmp_path / "machines").iterdir()) == [], "a closed machine leaves nothing"
-
-
-@pytest.fixture
-def machine(subject: Subject) -> Machine:
-    """A provisioned machine: signed in, with the agent installed."""
-    return subject.make()
+    yield from subjects("Wine machine", open_bench, MINUTE_US, request, tmp_path)
+    machines = tmp_path / "machines"
+    assert not machines.exists() or list(machines.iterdir()) == [], "a closed machine leaves nothing"
