@@ -106,22 +106,29 @@ def _code(registry: Registry) -> str:
 
 @get("/sessions", summary="All sessions")
 async def list_sessions(request: Request[Any, Any, Any]) -> list[wishes.SessionInfo]:
-    """List the sessions, oldest first."""
+    """List the sessions, oldest first; what is shown is on disk."""
     registry = running(request).registry
-    return [wishes.info(registry, session) for session in registry.sessions.values()]
+    shown = [wishes.info(registry, session) for session in registry.sessions.values()]
+    await registry.settled()
+    return shown
 
 
 @get("/sessions/{session_id:str}", summary="One session")
 async def show_session(session_id: SessionId, request: Request[Any, Any, Any]) -> wishes.SessionInfo:
-    """Show one session."""
+    """Show one session; what is shown is on disk, so that a killed server does not take it back."""
     registry = running(request).registry
-    return wishes.info(registry, registry.session(session_id))
+    shown = wishes.info(registry, registry.session(session_id))
+    await registry.settled()
+    return shown
 
 
 @get("/sessions/{session_id:str}/transcript", summary="The chat of a session")
 async def show_transcript(session_id: SessionId, request: Request[Any, Any, Any]) -> list[ServerChat]:
-    """Show the latest lines of the chat, oldest first."""
-    return list(transcript.lines(running(request).registry.session(session_id).records))
+    """Show the latest lines of the chat, oldest first; what is shown is on disk."""
+    registry = running(request).registry
+    shown = list(transcript.lines(registry.session(session_id).records))
+    await registry.settled()
+    return shown
 
 
 @get("/sessions/{session_id:str}/history", summary="What happened in a session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from rrsim.live_clock import boot_time_us, monotonic_us, wall_time_us
+from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.protocol.settings import Account
 from rrsim.server.live import journal
@@ -131,12 +133,42 @@ def test_nothing_leaves_a_server_whose_disk_is_full(tmp_path: Path, monkeypatch:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             monkeypatch.setattr(server.server.registry.journal, "_write", full)
-            from rrsim.protocol import messages as msg
-
             await agent.say(msg.Join(code, "boot-1", "customer"))
             await asyncio.wait_for(server.server.stopping.wait(), 10)
             assert "No space left on device" in server.server.failed
             assert [type(m) for m in agent.seen] == [msg.Welcome]
             agent.break_off()
+
+    asyncio.run(story())
+
+
+def test_what_is_shown_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as server:
+            assert server.server is not None
+            registry = server.server.registry
+            await server.active()
+            write, disk = registry.journal._write, threading.Event()
+
+            def slow(data: bytes) -> None:
+                assert disk.wait(30)
+                write(data)
+
+            monkeypatch.setattr(registry.journal, "_write", slow)
+            try:
+                said = asyncio.create_task(server.rep("session-1", msg.RepChat("are you there?")))
+                while registry.journal.written == registry.journal.durable:
+                    await server.ask("GET", "/api/reps")
+                asked = [
+                    asyncio.create_task(server.ask("GET", f"/api/sessions{path}"))
+                    for path in ("", "/session-1", "/session-1/transcript")
+                ]
+                for _ in range(20):
+                    await server.ask("GET", "/api/reps")  # shows nothing from the journal: answered at once
+                assert not any(task.done() for task in (said, *asked))
+            finally:
+                disk.set()
+            await asyncio.wait_for(asyncio.gather(said, *asked), 10)
+            assert [line["text"] for line in asked[2].result()] == ["are you there?"]
 
     asyncio.run(story())

@@ -96,13 +96,13 @@ def test_a_window_that_ran_out_while_nobody_served_is_expired(tmp_path: Path) ->
     async def story() -> None:
         async with process(tmp_path / "state") as server:
             handle = await server.start()
-            agent = await handle.active("session-1", 1, resume_window_us=300_000)
+            agent = await handle.active("session-1", 1, resume_window_us=1_000_000)
             await handle.order(agent)
             await agent.goes_down()
             assert (await handle.show())["state"] == "rebooting"
             await server.end(signal.SIGKILL)
             passed = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.3, passed.set)
+            asyncio.get_running_loop().call_later(1, passed.set)
             await passed.wait()
             handle = await server.start()
             assert (await handle.show())["state"] == "expired"
