@@ -34,6 +34,7 @@ DECIDES: Final[dict[str, frozenset[str]]] = {
     "dial-up": frozenset({"R12"}),
     # These carry only: they hand on what a program asked of Windows, or bring the link up.
     "shutdown API": frozenset(),
+    "RegFlushKey": frozenset(),
     "ExitWindowsEx": frozenset(),
     "shutdown and session notices to services": frozenset(),
     "shutdown.exe": frozenset(),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rrsim.backends.live.wine import MachineFailed, WineMachine, lease, parts, power, reap
+from rrsim.backends.live.wine import MachineFailed, WineMachine, lease, parts, power, reap, template
 from rrsim.backends.live.wine.eyes import pressable
 from rrsim.machine import observations as seen
 from rrsim.machine.desktop import DesktopWindow
@@ -92,7 +92,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The test programs, built."""
     into = tmp_path_factory.mktemp("programs")
     sources = Path(__file__).with_name("c")
-    for name, *more in (("probe_service",), ("probe_window", "-mwindows"), ("probe_power",)):
+    for name, *more in (("probe_service",), ("probe_window", "-mwindows"), ("probe_power",), ("probe_flush",)):
         subprocess.run([parts.COMPILER, "-O2", *more, "-o", into / f"{name}.exe", sources / f"{name}.c"], check=True)
     return into
 
@@ -124,6 +124,28 @@ def test_a_boot_goes_through_its_phases_and_signing_in_reaches_the_desktop(play:
         assert await b.machine.run(["cmd", "/c", "exit 1115"]) == (1115, "")
         with pytest.raises(power.NotPossible, match="could not start"):
             await b.machine.run([r"C:\nothing.exe"])
+
+    play(story)
+
+
+def test_a_flushed_key_is_on_the_disk_of_a_machine_that_can_lose_its_power(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = template.environment
+    monkeypatch.setattr(
+        template, "environment", lambda prefix, display="": real(prefix, display) | {"RRSIM_HIVES": str(prefix)}
+    )
+
+    async def story(b: Bench) -> None:
+        b.give("probe_flush.exe")
+        await b.machine.log_on()
+        assert await b.machine.run([r"C:\probe_flush.exe"]) == (0, "")
+        prefix = b.machine.drive_c.parent
+        for hive in ("system.reg", "user.reg"):
+            kept = (prefix / hive).read_text(encoding="utf-8", errors="replace")
+            assert '"Flushed"="on disk"' in kept, hive
+            assert kept.startswith("WINE REGISTRY Version 2"), "a file that Wine itself reads"
+        assert parts.STAND_INS["registry flush"] in b.machine.stand_ins
 
     play(story)
 

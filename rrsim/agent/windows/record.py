@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,13 +110,32 @@ def _remove(path: Path) -> None:
 
 
 def _move_over(fresh: Path, path: Path) -> None:
-    """Put the new record in the old one's place.
+    """Put the new record in the old one's place, durably.
 
     A virus scanner or an indexer that looks at the old one at this moment is waited for, up to a limit.
     """
+    _when_free(lambda: win32file.MoveFileEx(str(fresh), str(path), _REPLACE | _WRITE_THROUGH))
+    # Write-through is a promise about the data of a move between volumes. That the name is on disk too is certain only
+    # when the file has been flushed under it, and the power may fail as soon as the restart has been asked for.
+    _when_free(lambda: _flush(path))
+
+
+def _flush(path: Path) -> None:
+    sharing = win32con.FILE_SHARE_READ | win32con.FILE_SHARE_WRITE | win32con.FILE_SHARE_DELETE
+    handle = win32file.CreateFile(
+        str(path), win32con.GENERIC_WRITE, sharing, None, win32con.OPEN_EXISTING, win32con.FILE_ATTRIBUTE_NORMAL, None
+    )
+    try:
+        win32file.FlushFileBuffers(handle)
+    finally:
+        handle.Close()
+
+
+def _when_free(act: Callable[[], object]) -> None:
+    """Do this to a file as soon as nobody else holds it; up to a limit, then it fails as it failed last."""
     for attempt in range(MOVE_TRIES):
         try:
-            win32file.MoveFileEx(str(fresh), str(path), _REPLACE | _WRITE_THROUGH)
+            act()
             return
         except pywintypes.error as error:
             if error.winerror not in _IN_USE or attempt == MOVE_TRIES - 1:

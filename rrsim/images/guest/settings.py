@@ -50,4 +50,5 @@ class Settings:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
             "HOME": str(self.home), "USER": self.user, "LOGNAME": self.user, "WINEPREFIX": str(self.prefix),
             "WINEARCH": "win64", "WINEDEBUG": "-all", "DISPLAY": self.display,
+            "RRSIM_HIVES": str(self.prefix),  # a power cut takes what Wine has not written yet
         }

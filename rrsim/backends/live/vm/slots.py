@@ -16,7 +16,7 @@ ENV_SLOTS: Final = "RRSIM_VM_SLOTS"
 MEMORY_SHARE: Final = 0.75
 """Share of the host's memory that machines may have."""
 WAIT_S: Final = 3600.0
-SAY_EVERY_US: Final = 10_000_000
+SAY_EVERY_US: Final = 60_000_000
 POLL_US: Final = 500_000
 
 
@@ -61,7 +61,7 @@ async def acquire(
             )
         if progress is not None and (said_us == began_us or now_us - said_us > SAY_EVERY_US):
             said_us = now_us
-            progress(f"waiting for one of {slots} slots on {host.info.name}")
+            progress(f"waiting for one of {slots} slots on {host.info.name}; {await _who(host)}")
         await pause(POLL_US)
 
 

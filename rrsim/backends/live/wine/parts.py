@@ -20,7 +20,7 @@ SIGNATURE: Final = slice(0x40, 0x60)
 """Where a library says that it is Wine's own; without it Wine loads the file as it stands, under any name."""
 
 PROGRAMS: Final[dict[str, tuple[str, ...]]] = {
-    "rrwinlogon.exe": ("winlogon.c", "session.c", "services.c", "power.c", "registry.c"),
+    "rrwinlogon.exe": ("winlogon.c", "session.c", "services.c", "power.c", "registry.c", "hives.c"),
     "rreyes.exe": ("eyes.c",),
     "rrwatch.exe": ("watch.c",),
     "block-shutdown.exe": ("block_shutdown.c",),
@@ -35,7 +35,7 @@ LIBRARIES: Final = ("-lshell32", "-ladvapi32", "-lcrypt32")
 REPLACED: Final = (
     "InitiateShutdownW", "InitiateSystemShutdownExW", "InitiateSystemShutdownW", "AbortSystemShutdownW",
     "RegisterServiceCtrlHandlerA", "RegisterServiceCtrlHandlerW", "RegisterServiceCtrlHandlerExA",
-    "RegisterServiceCtrlHandlerExW", "SetServiceStatus",
+    "RegisterServiceCtrlHandlerExW", "SetServiceStatus", "RegFlushKey",
 )
 """The functions of ``advapi32.dll`` that the stand-in answers itself."""
 
@@ -43,6 +43,7 @@ STAND_INS: Final[dict[str, str]] = {
     "shutdown API": "stand-in: shutdown API (advapi32 proxy)",
     "exit windows": "stand-in: ExitWindowsEx (advapi32 proxy)",
     "service controls": "stand-in: shutdown and session notices to services (advapi32 proxy)",
+    "registry flush": "stand-in: RegFlushKey (advapi32 proxy)",
     "sign-in": "stand-in: power, sign-in and per-user autostart (rrwinlogon)",
     "block screen": "stand-in: block screen (rrwinlogon)",
     "boot options": "stand-in: boot options (bcdedit.exe)",

@@ -395,6 +395,14 @@ class Power(ABC):
     def _heard_service_told(self, _: Fields) -> None:
         self.used.add("service controls")
 
+    def _heard_registry_flushed(self, fields: Fields) -> None:
+        self.used.add("registry flush")
+        if fields["error"] and not self._cutting:
+            self._fail(MachineFailed(
+                f"expected the stand-in for RegFlushKey to write the {fields['hive']} hive, it saw Windows error "
+                f"{fields['error']}; is the disk full?"
+            ))  # fmt: skip
+
     def _heard_shutting_down(self, _: Fields) -> None:
         self._enter("shutting down")
 

@@ -290,6 +290,7 @@ static DWORD answer(wchar_t *message)
     wcsncpy(r.exe, next_field(&rest), MAX_PATH - 1);
     wcsncpy(r.comment, next_field(&rest), 511);
     if (!wcscmp(r.api, L"AbortSystemShutdownW")) return take_back(&r);
+    if (!wcscmp(r.api, L"RegFlushKey")) return hive_to_disk(r.comment);
     if (!wcscmp(r.api, L"ExitWindowsEx")) {
         r.restart = (r.flags & (EWX_REBOOT | EWX_RESTARTAPPS)) != 0;
         r.log_off = !(r.flags & (EWX_REBOOT | EWX_RESTARTAPPS | EWX_SHUTDOWN | EWX_POWEROFF));

@@ -1,7 +1,8 @@
 /* Stand-in: the shutdown API and the control codes that services get when Windows ends or a person signs in.
  *
  * Wine has no InitiateShutdownW, its ExitWindowsEx ends a session without a supervisor, and its service control manager
- * never sends SHUTDOWN, PRESHUTDOWN or SESSIONCHANGE. This library takes the name advapi32.dll, passes every other
+ * never sends SHUTDOWN, PRESHUTDOWN or SESSIONCHANGE. Its RegFlushKey flushes nothing, so that one goes to the sign-in
+ * helper too, which can. This library takes the name advapi32.dll, passes every other
  * function on to Wine's own library (renamed rradvapi.dll), and reports to the sign-in helper, which holds the power.
  *
  * It is loaded into every process and before the C library, so it uses kernel32 and ntdll only.
@@ -126,6 +127,32 @@ static BOOL WINAPI rr_ExitWindowsEx(UINT flags, DWORD reason)
     DWORD code = ask(L"ExitWindowsEx", flags, 0, reason, NULL);
     SetLastError(code);
     return code == 0;
+}
+
+/* ---- the registry ---- */
+
+typedef struct { ULONG length; wchar_t name[512]; } KeyName;
+
+/* Which file a key is kept in: "\\Registry\\Machine\\..." or "\\Registry\\User\\...". */
+static const wchar_t *hive_of(HKEY key)
+{
+    NTSTATUS (WINAPI *query)(HANDLE, int, void *, ULONG, ULONG *) = (void *)GetProcAddress(GetModuleHandleW(L"ntdll"), "NtQueryKey");
+    KeyName found;
+    ULONG got;
+    if (key == HKEY_LOCAL_MACHINE) return L"machine";
+    if (key == HKEY_CURRENT_USER) return L"user";
+    if (!query || query(key, 3, &found, sizeof found, &got) || found.length < 11 * sizeof(wchar_t)) return L"";
+    return (found.name[10] | 32) == 'm' ? L"machine" : (found.name[10] | 32) == 'u' ? L"user" : L"";
+}
+
+LSTATUS WINAPI rr_RegFlushKey(HKEY key)
+{
+    LSTATUS (WINAPI *real)(HKEY) = (void *)GetProcAddress(GetModuleHandleW(L"kernelbase"), "RegFlushKey");
+    LSTATUS code = real ? real(key) : ERROR_PROC_NOT_FOUND;
+    const wchar_t *hive = hive_of(key);
+    if (code || !*hive) return code;
+    code = ask(L"RegFlushKey", 0, 0, 0, hive);
+    return code == ERROR_MACHINE_LOCKED ? 0 : code; /* nobody listens yet: as Wine alone answers */
 }
 
 /* ---- control codes for services ---- */

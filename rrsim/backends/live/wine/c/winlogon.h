@@ -17,6 +17,9 @@ BOOL safe_mode(void);
 void registry_say(const char *number); /* replies with the names of what a session could leave in the registry */
 void registry_watch(void);             /* says whether file operations wait for the next boot, at once and when it changes */
 
+/* hives.c */
+DWORD hive_to_disk(const wchar_t *hive); /* "machine" or "user"; an error code */
+
 /* services.c */
 void services_serve(void);
 void services_tell(DWORD code, DWORD detail, DWORD limit_ms); /* returns when all have answered, at the latest then */
