@@ -6,113 +6,26 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rrsim.backends.live.wine import MachineFailed, WineMachine, lease, parts, power, reap, template
+from rrsim.backends.live.wine import MachineFailed, WineMachine, lease, parts, power, reap
 from rrsim.backends.live.wine.eyes import pressable
 from rrsim.machine import observations as seen
-from rrsim.machine.desktop import DesktopWindow
 from rrsim.machine.identity import BeforeUnreadable, New, Same, compare, require_readable
 from rrsim.machine.inventory import difference, left_behind
+from tests.live.wine_bench import LIMIT_S, Bench, Play
 
 pytestmark = [
     pytest.mark.wine,
     pytest.mark.skipif(any(shutil.which(name) is None for name in parts.NEEDED), reason=f"no Wine: {parts.INSTALL}"),
     pytest.mark.timeout(180),
 ]
-LIMIT_S = 20
 RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
 RUN_ONCE = RUN + "Once"
 SERVICES = r"HKLM\System\CurrentControlSet\Services"
-
-
-class Bench:
-    """A machine and everything that was observed of it."""
-
-    def __init__(self) -> None:
-        self.observed: list[seen.AnyObservation] = []
-        self.machine: WineMachine
-        self.programs: Path
-
-    def phases(self) -> list[str]:
-        return [what.phase for what in self.observed if isinstance(what, seen.PhaseBegan)]
-
-    def kinds(self, *kinds: type[seen.AnyObservation]) -> list[seen.AnyObservation]:
-        return [what for what in self.observed if isinstance(what, kinds)]
-
-    async def cmd(self, line: str) -> str:
-        """Run a line of the command interpreter that must succeed."""
-        code, printed = await self.machine.run(["cmd", "/c", *line.split(" ")])
-        assert code == 0, (line, code, printed)
-        return printed
-
-    def give(self, name: str) -> None:
-        """Put a test program into the machine."""
-        shutil.copy2(self.programs / name, self.machine.drive_c / name)
-
-    def read(self, name: str) -> str:
-        path = self.machine.drive_c / name
-        return path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n") if path.exists() else ""
-
-    async def window(self, wanted: Callable[[DesktopWindow], bool], *, gone: bool = False) -> DesktopWindow | None:
-        """Wait until the eyes report such a window, or that there is none any more."""
-        def first(there: tuple[DesktopWindow, ...]) -> DesktopWindow | None:
-            return next((one for one in there if wanted(one)), None)
-
-        return first(await self.machine.wait_windows(
-            lambda there: (first(there) is None) == gone, what="a window of the test", limit_s=LIMIT_S
-        ))
-
-    async def shown(self, exe: str) -> DesktopWindow:
-        found = await self.window(lambda one: one.exe == exe and bool(one.controls))
-        assert found is not None
-        return found
-
-
-@asynccontextmanager
-async def bench(root: Path, programs: Path, *, on: bool = True) -> AsyncIterator[Bench]:
-    made = Bench()
-    made.programs = programs
-    made.machine = await WineMachine.create("pc", root, made.observed.append)
-    try:
-        if on:
-            await made.machine.power_on()
-        yield made
-    finally:
-        await made.machine.close()
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The test programs, built."""
-    into = tmp_path_factory.mktemp("programs")
-    sources = Path(__file__).with_name("c")
-    for name, *more in (("probe_service",), ("probe_window", "-mwindows"), ("probe_power",), ("probe_flush",)):
-        subprocess.run([parts.COMPILER, "-O2", *more, "-o", into / f"{name}.exe", sources / f"{name}.c"], check=True)
-    return into
-
-
-Play = Callable[[Callable[[Bench], Coroutine[Any, Any, None]]], None]
-
-
-@pytest.fixture
-def play(tmp_path: Path, programs: Path) -> Play:
-    """Play one story on a machine that is switched on."""
-
-    def run(story: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
-        async def whole() -> None:
-            async with bench(tmp_path / "machines", programs) as made:
-                await story(made)
-
-        asyncio.run(whole())
-        assert list((tmp_path / "machines").iterdir()) == [], "a closed machine leaves nothing"
-
-    return run
 
 
 def test_a_boot_goes_through_its_phases_and_signing_in_reaches_the_desktop(play: Play) -> None:
@@ -124,28 +37,6 @@ def test_a_boot_goes_through_its_phases_and_signing_in_reaches_the_desktop(play:
         assert await b.machine.run(["cmd", "/c", "exit 1115"]) == (1115, "")
         with pytest.raises(power.NotPossible, match="could not start"):
             await b.machine.run([r"C:\nothing.exe"])
-
-    play(story)
-
-
-def test_a_flushed_key_is_on_the_disk_of_a_machine_that_can_lose_its_power(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = template.environment
-    monkeypatch.setattr(
-        template, "environment", lambda prefix, display="": real(prefix, display) | {"RRSIM_HIVES": str(prefix)}
-    )
-
-    async def story(b: Bench) -> None:
-        b.give("probe_flush.exe")
-        await b.machine.log_on()
-        assert await b.machine.run([r"C:\probe_flush.exe"]) == (0, "")
-        prefix = b.machine.drive_c.parent
-        for hive in ("system.reg", "user.reg"):
-            kept = (prefix / hive).read_text(encoding="utf-8", errors="replace")
-            assert '"Flushed"="on disk"' in kept, hive
-            assert kept.startswith("WINE REGISTRY Version 2"), "a file that Wine itself reads"
-        assert parts.STAND_INS["registry flush"] in b.machine.stand_ins
 
     play(story)
 
