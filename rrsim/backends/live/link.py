@@ -73,6 +73,8 @@ class Link:
         self._modelled = tuple(f"stand-in: {name} (phases of the relay)" for name, used in modelled.items() if used)
         self.port = 0
         """Where it listens, on 127.0.0.1; 0 before :meth:`start`."""
+        self.on_failed: Callable[[BaseException], None] = lambda _: None
+        """Hears of a failure of the harness's own that comes later than the call that caused it."""
         modem = (LINE_RATE_BPS * scale, LINE_RATE_DOWN_BPS * scale) if setup.network == "dial-up" else (0.0, 0.0)
         self._relay = Relay(self._way, self._draw_us, self._tried, upstream, rates_bps or modem)
         self._timers: Timers = self._relay.timers

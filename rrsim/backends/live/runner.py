@@ -198,6 +198,7 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     is_mac = given.platform == "mac" and bench.mac is not None
     make_link = Link if is_mac else bench.link
     link = make_link(given.pc, bench.scale, world.streams_of(number), net_saw, lambda: ("127.0.0.1", address.port))
+    link.on_failed = world.fail
     agent, make = bench.mac if is_mac and bench.mac else (bench.agent, bench.machine)
     pc = LivePc(number, None, agent, given.agent, saw)
     side = Side(number, pc, link, person, world.streams_of(number))

@@ -21,7 +21,7 @@ from rrsim.backends.live.dialup.provider import Slirp
 from rrsim.backends.live.link import Link
 from rrsim.backends.live.link_way import Way
 from rrsim.backends.live.timers import pause
-from rrsim.backends.live.vm.errors import ChannelClosed
+from rrsim.backends.live.vm.errors import ChannelClosed, VmError
 from rrsim.machine import observations as seen
 from rrsim.people.vocabulary import DialNow, LineDown
 from rrsim.scenario.model import PcSetup
@@ -138,12 +138,20 @@ class GuestLink(Link):
             raise self._failure
 
     async def _join_modem(self) -> None:
-        if self._machine is not None and self._telephone is not None:
-            self._telephone.attach(_Port(await self._machine.open_modem_port()))
+        if self._machine is None or self._telephone is None:
+            return
+        try:
+            port = await self._machine.open_modem_port()
+        except VmError:
+            if self._machine.phase == "off":
+                return  # it lost its power again meanwhile: the next boot has a port of its own
+            raise
+        self._telephone.attach(_Port(port))
 
     def _telephone_failed(self, problem: BaseException) -> None:
         self._failure = problem
         self._connected.set()
+        self.on_failed(problem)
 
     def _from_telephone(self, what: seen.DialProgress | seen.LinkChanged) -> None:
         if isinstance(what, seen.DialProgress):
@@ -156,7 +164,12 @@ class GuestLink(Link):
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None and not self._closed:
+            self.on_failed(problem)
 
     # --- what is done to it ----------------------------------------------------------------------------------------
 
