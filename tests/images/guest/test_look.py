@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from rrsim import live_clock
-from rrsim.images.guest import screen
+from rrsim.images.guest import look, screen
+from rrsim.images.guest.settings import Settings
 from tests.images.guest.guest_host import Guest
 
 DEVICES = """\
@@ -56,6 +59,46 @@ def test_processes_are_windows_own_by_command_line(up: Guest) -> None:
         for one in (mine, others, wines):
             one.kill()
             one.wait()
+
+
+FORKS = """
+import os, sys
+if "ITSELF" in os.environ:
+    print("itself", flush=True)
+    sys.stdin.read()
+    sys.exit()
+hears, says = os.pipe()
+if os.fork():
+    print("forked", flush=True)
+    sys.stdin.readline()
+    os.write(says, b".")
+    sys.stdin.read()
+else:
+    os.read(hears, 1)
+    os.execve('/proc/self/exe', sys.orig_argv, os.environ | {"ITSELF": "yes"})
+"""
+
+
+def test_a_process_that_has_only_been_forked_is_not_there_yet(tmp_path: Path) -> None:
+    """For a moment a service that starts its helper would be seen twice."""
+    processes = look.Processes(Settings(prefix=tmp_path))
+    with subprocess.Popen(
+        ["rragent.exe", "-c", FORKS], executable=sys.executable, env={"WINEPREFIX": str(tmp_path)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as agent:  # fmt: skip
+        assert agent.stdin is not None
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == "forked\n"
+        children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text(encoding="ascii").split()
+        child = int(children[0])
+        assert Path(f"/proc/{child}/cmdline").read_bytes() == Path(f"/proc/{agent.pid}/cmdline").read_bytes()
+        assert list(processes.now()) == [agent.pid]
+        agent.stdin.write("\n")
+        agent.stdin.flush()
+        assert agent.stdout.readline() == "itself\n"
+        assert Path(f"/proc/{child}/cmdline").read_bytes() == Path(f"/proc/{agent.pid}/cmdline").read_bytes()
+        assert sorted(processes.now()) == sorted([agent.pid, child])
+        agent.stdin.close()
 
 
 def test_changes_of_processes_are_told_while_watched(up: Guest) -> None:

@@ -17,11 +17,11 @@ from rrsim.backends.live.wine.line import Fields, Line, ProcessLine
 from rrsim.backends.live.wine.power import HowItEnds, NotPossible, Power
 from rrsim.backends.live.wine.screen import Screen
 from rrsim.backends.live.wine.site import FLAG_FILE, PLACES, below_drive
+from rrsim.images.guest import look
+from rrsim.images.guest.settings import Settings
 from rrsim.machine.observations import AnyObservation
 
 FLAG: Final = template.DRIVE / FLAG_FILE
-LOOKS_AT_A_STRANGER: Final = 3
-"""So many looks decide that a process belongs to no machine of this harness."""
 
 
 class LocalPower(Power):
@@ -70,8 +70,7 @@ class LocalSite:
         self.drive_c = self.prefix / template.DRIVE
         self._screen, self._env = screen, template.environment(self.prefix, screen.display)
         self._power: LocalPower | None = None
-        self._mine: dict[int, str] = {}
-        self._others: dict[int, int] = {}
+        self._processes = look.Processes(Settings(prefix=self.prefix))
 
     @classmethod
     async def create(cls, name: str, root: Path, screen: tuple[int, int]) -> LocalSite:
@@ -164,30 +163,8 @@ class LocalSite:
     # --- processes ---
 
     def processes(self) -> dict[int, str]:
-        """Return the machine's processes as this computer sees them: process id to command line.
-
-        A new process wears its parent's command line and environment until it has become itself: the first are read
-        every time, and the second more than once. One that has ended may stand there until its parent takes note of it.
-        """
-        mark = f"WINEPREFIX={self.prefix}".encode()
-        now = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-        self._mine = {pid: line for pid, line in self._mine.items() if pid in now and not _ended(pid)}
-        self._others = {pid: looks for pid, looks in self._others.items() if pid in now}
-        for pid in now:
-            looks = self._others.get(pid, 0)
-            if looks >= LOOKS_AT_A_STRANGER:
-                continue
-            try:
-                if pid not in self._mine and mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    self._others[pid] = looks + 1
-                    continue
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue  # it has ended meanwhile, or only just begins
-            line = b" ".join(words).decode("utf-8", "replace").strip()
-            if line and not line.startswith(("/", "wine")):
-                self._mine[pid] = line
-        return dict(self._mine)
+        """Return the machine's processes as this computer sees them: process id to command line."""
+        return self._processes.now()
 
     async def end_processes(self, pids: Collection[int]) -> None:
         """End processes as a crash would."""
@@ -217,14 +194,6 @@ class LocalSite:
         await self._screen.close()
         lease.forget_kernel(self.prefix)
         await asyncio.to_thread(shutil.rmtree, self.folder, True)
-
-
-def _ended(pid: int) -> bool:
-    """Whether a process is over, although its number may still be taken: its parent has yet to take note of its end."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in (b"Z", b"X")
-    except OSError:
-        return True
 
 
 def _taken(path: Path) -> bytes:
