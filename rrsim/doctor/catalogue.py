@@ -66,6 +66,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("qemu-img", "disks", VM, machines.image_tool, group=MACHINES, limit_s=45),
     Check("libvirt binding", "libvirt for Python", VM, machines.binding, group=MACHINES, limit_s=25),
     Check("libvirt", "keeps the machines", VM, machines.libvirt, group=MACHINES, limit_s=25),
+    Check("machines left over", "of killed runs", VM, machines.left_over, ("libvirt",), needed=False, group=MACHINES,
+          limit_s=25),
     Check("unpacking", "what the Wine guest is made of", VM, machines.unpacking, needed=False, group=MACHINES,
           limit_s=60),
     Check("mke2fs", "makes its disk", VM, machines.make_disk, needed=False, group=MACHINES, limit_s=40),

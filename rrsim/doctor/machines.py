@@ -11,6 +11,7 @@ from typing import Any, Final
 from rrsim.doctor import boot, programs
 from rrsim.doctor.finding import Seen
 from rrsim.doctor.trial import Place, Tried, attempt, last_words, trouble
+from rrsim.report.phrases import plural
 
 LIBVIRT: Final = ("libvirt-daemon-system", "libvirt-clients")
 BINDING_PACKAGES: Final = ("libvirt-dev", "pkg-config", "gcc", "python3-dev")
@@ -139,6 +140,34 @@ def judge_libvirt(told: dict[str, Any], story: str, place: Place) -> Seen:
                     place.sudo("apt-get install -y qemu-system-x86") + ", then " + _start(place, "restart"))
     major, minor, *_ = str(told["hypervisor"]).split(".")
     return Seen("ok", f"{seen} {major}.{minor}, x86_64 by {' and '.join(sorted(set(kinds)))}")
+
+
+def left_over(place: Place) -> Seen:
+    """Ask what dead runs left on the host of virtual machines, and what is kept there for later runs."""
+    command = (sys.executable, "-m", "rrsim", "reap", "--list", "--format", "json", "--uri", place.uri)
+    here = Path(__file__).resolve().parents[2]
+    tried = attempt(place, *command, limit_s=ASK_S, more={"PYTHONPATH": str(here)})
+    try:
+        told = json.loads(tried.text[tried.text.find("{"):])  # what it says besides comes before
+    except ValueError:
+        told = None
+    return judge_left_over(told, tried.story, place)
+
+
+def judge_left_over(told: Any, story: str, place: Place) -> Seen:
+    """Say what ``rrsim reap --list`` means; ``story`` is what happened if it answered nothing that can be read."""
+    at = "" if place.uri.startswith("qemu:///system") else f" --uri {place.uri}"
+    if not isinstance(told, dict) or not isinstance(told.get("host"), dict):
+        why = told.get("host_not_looked_at", story) if isinstance(told, dict) else story
+        return Seen("broken", f"rrsim reap --list: {last_words(str(why))}", f"rrsim reap --list{at}")
+    host = told["host"]
+    kept = plural(len(host["images"]), "file") + " kept for later runs"
+    dead = [*host["domains"], *host["volumes"]]
+    if dead:
+        return Seen("old", f"{plural(len(dead), 'thing')} of dead runs, the first: "
+                    f"{dead[0]}; {kept}", f"rrsim reap{at}")
+    busy = f"; {plural(len(host['left']), 'machine')} in use or kept" if host["left"] else ""
+    return Seen("ok", f"nothing left over{busy}; {kept} (rrsim reap --images{at} frees them)")
 
 
 def _start(place: Place, verb: str = "start") -> str:

@@ -41,6 +41,9 @@ WRONG: dict[str, Callable[[World, Path], Seen]] = {
     "qemu-img": lambda w, _: machines.image_tool(w.has("qemu-img", "exit 0").place),
     "libvirt binding": lambda w, _: machines.judge_binding({"binding": "9.0.0", "library": "10.1.0"}, "", w.place),
     "libvirt": lambda w, _: machines.judge_libvirt({"library": "9.0.0", "error": "no", "code": 38}, "", w.place),
+    "machines left over": lambda w, _: machines.judge_left_over(
+        {"host": {"domains": ["rrsim-slot-1: over"], "volumes": [], "left": [], "images": []}}, "", w.place
+    ),
     "unpacking": lambda w, _: machines.unpacking(w.has("apt-get", "exit 0").place),
     "mke2fs": lambda w, _: machines.make_disk(w.has("mke2fs", "exit 0").has("debugfs", "echo nothing").place),
     "images": lambda w, tmp: kept.built_images(w.place, tmp / "none"),

@@ -432,3 +432,24 @@ def test_runs_that_go_on_are_no_leftovers(tmp_path: Path, world: World) -> None:
     seen = kept.leftovers(world.place, tmp_path)
     assert (seen.state, seen.fix) == ("old", "rrsim reap")
     assert "1 live runs are going on" in seen.what
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "words"),
+    [
+        ({"domains": [], "volumes": [], "left": ["rrsim-slot-1: in use"], "images": ["base-1", "base-2"]}, "ok",
+         "nothing left over; 1 machine in use or kept; 2 files kept for later runs"),
+        ({"domains": [], "volumes": ["run-1-disk.qcow2"], "left": [], "images": []}, "old",
+         "1 thing of dead runs, the first: run-1-disk.qcow2"),
+        (None, "broken", "rrsim reap --list: no connection"),
+    ],
+)  # fmt: skip
+def test_what_dead_runs_left_on_the_host_of_machines_is_told(
+    told: dict[str, object] | None, state: str, words: str, world: World
+) -> None:
+    answer = {"host": told, "host_not_looked_at": "no connection"}
+    seen = machines.judge_left_over(answer, "", world.place)
+    assert seen.state == state
+    assert words in seen.what
+    if state == "old":
+        assert seen.fix == "rrsim reap --uri test:///default"
