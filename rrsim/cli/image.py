@@ -29,12 +29,13 @@ def _examples(*lines: str) -> str:
 def list_command(format_: Format = "text") -> None:
     """List the images that are described, and what of them is built."""
     _check(format_)
+    from rrsim.cli import image_windows
     from rrsim.images import loader, store
 
+    titles = {name: _asked(loader.load, name).title for name in loader.names()} | dict(image_windows.variants())
     rows = []
-    for name in loader.names():
-        built = [_row(one) for one in store.stored(name)]
-        rows.append({"name": name, "title": _asked(loader.load, name).title, "built": built})
+    for name, title in sorted(titles.items()):
+        rows.append({"name": name, "title": title, "built": [_row(one) for one in store.stored(name)]})
     if format_ == "json":
         print(json_out.dumps(rows))
         return
@@ -43,35 +44,86 @@ def list_command(format_: Format = "text") -> None:
         for one in row["built"]:
             print(f"{'':<22} {one['digest'][:16]}  made {one['made']}  {one['bytes'] / 1e6:.0f} MB")
         if not row["built"]:
-            print(f"{'':<22} not built: rrsim image build {row['name']}")
+            print(f"{'':<22} not built: rrsim image build {row['name']}{_files(row['name'])}")
     for wrong in store.damaged():
         say(f"damaged: {wrong}")
 
 
-@image_app.command("build", epilog=_examples("rrsim image build wine-guest", "rrsim image build wine-guest --again"))
+@image_app.command("build", epilog=_examples(
+    "rrsim image build wine-guest", "rrsim image build wine-guest --again",
+    "rrsim image build windows-11 --iso Win11_Eval.iso --virtio virtio-win.iso --openssh OpenSSH-Win64.zip",
+    "rrsim image build windows-server-2022 --iso Server2022_Eval.iso --virtio virtio-win.iso \\",
+    "    --openssh OpenSSH-Win64.zip --sha256 windows=3e4fa6d8507b55…",
+))
 def build_command(
     name: Name,
     again: Annotated[bool, typer.Option("--again", help="Build it even if there is one of the same recipe.")] = False,
+    iso: Annotated[str, typer.Option(help="Windows: its installation medium, an ISO file.")] = "",
+    virtio: Annotated[str, typer.Option(help="Windows: the virtio-win medium, an ISO file.")] = "",
+    openssh: Annotated[str, typer.Option(help="Windows: OpenSSH-Win64.zip.")] = "",
+    phonebook: Annotated[str, typer.Option(help="Windows: dial-up entries, as rasphone.pbk; may be left out.")] = "",
+    sha256: Annotated[
+        list[str] | None, typer.Option(help="Windows: KIND=DIGEST, a checksum that must hold; may be repeated.")
+    ] = None,
+    uri: Annotated[str, typer.Option(help="Windows: libvirt's connection URI; default: this computer's.")] = "",
+    accelerator: Annotated[str, typer.Option(help="Windows: kvm or tcg; default: KVM if the processor has it.")] = "",
     format_: Format = "text",
 ) -> None:
-    """Build an image, unless there is one of the same recipe and packages; print its folder."""
+    """Build an image, unless there is one of the same recipe and the same files; print its folder.
+
+    One of Windows takes your own installation medium, and an hour or more; it may be stopped, and goes on when the same
+    command is given again.
+    """
     _check(format_)
+    from rrsim.cli import image_windows
+
+    given = image_windows.Given(
+        iso=iso, virtio=virtio, openssh=openssh, phonebook=phonebook, sha256=tuple(sha256 or ()), uri=uri,
+        accelerator=accelerator,
+    )
+    if image_windows.known(name):
+        built = image_windows.build(name, given, again=again)
+    elif given.anything:
+        raise CommandError(
+            "--iso and the options beside it with an image of Windows", f"{name!r}", f"rrsim image build {name}"
+        )
+    else:
+        built = _build_wine_guest(name, again=again)
+    print(json_out.dumps(_row(built)) if format_ == "json" else built.folder)
+
+
+def _build_wine_guest(name: str, *, again: bool) -> Any:
     from rrsim.agent.freezing.errors import BuildError
-    from rrsim.images import loader
+    from rrsim.images import loader, wine_guest
 
     described = _asked(loader.load, name)
-    if described.windows != "wine":
-        raise CommandError(
-            "an image that this version builds", f"{name!r}, from a Windows medium: not joined to libvirt yet",
-            "rrsim image build wine-guest; docs/windows-images.md",
-        )
-    from rrsim.images import wine_guest
-
     try:
-        built = _asked(wine_guest.build, described, loader.folder_of(name), say, again=again)
+        return _asked(wine_guest.build, described, loader.folder_of(name), say, again=again)
     except BuildError as error:
         raise environment_error(error.expected, error.saw, error.try_) from None
-    print(json_out.dumps(_row(built)) if format_ == "json" else built.folder)
+
+
+@image_app.command(
+    "verify", epilog=_examples("rrsim image verify windows-11", "rrsim image verify windows-11 --format json")
+)
+def verify_command(
+    name: Name,
+    uri: Annotated[str, typer.Option(help="libvirt's connection URI; default: this computer's.")] = "",
+    accelerator: Annotated[str, typer.Option(help="kvm or tcg; default: KVM if the processor has it.")] = "",
+    format_: Format = "text",
+) -> None:
+    """Ask a built image of Windows what nobody could look up; print the answers and keep them beside the image.
+
+    Exit code 0: every question was answered, with yes or no; 2: at least one answer is "could not tell".
+    """
+    _check(format_)
+    from rrsim.cli import image_windows
+    from rrsim.images.windows import verify
+
+    report, file = image_windows.verify(name, uri, accelerator)
+    print(json_out.dumps(report) if format_ == "json" else verify.table(report), end="\n" if format_ == "json" else "")
+    say(f"kept in {file}")
+    raise typer.Exit(image_windows.exit_code(report))
 
 
 @image_app.command("show", epilog=_examples("rrsim image show wine-guest", "rrsim image show wine-guest --check"))
@@ -82,9 +134,11 @@ def show_command(
 ) -> None:
     """Show what the newest build of an image consists of."""
     _check(format_)
+    from rrsim.cli import image_windows
     from rrsim.images import loader, store
 
-    _asked(loader.load, name)
+    if not image_windows.known(name):
+        _asked(loader.load, name)
     one = _asked(store.find, name)
     if check:
         _asked(store.check, one)
@@ -116,6 +170,13 @@ def remove_command(
 def _check(format_: str) -> None:
     if format_ not in {"text", "json"}:
         raise CommandError("--format text or --format json", repr(format_), "--format json")
+
+
+def _files(name: str) -> str:
+    """Return the options without which an image of this name is not built."""
+    from rrsim.cli import image_windows
+
+    return " --iso FILE --virtio FILE --openssh FILE" if image_windows.known(name) else ""
 
 
 def _row(one: Any) -> dict[str, Any]:

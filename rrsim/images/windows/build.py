@@ -58,6 +58,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Gives the folder that an image of a digest has when it is done."""
     patience: float = 1.0
     """Lengthens every limit; 6 for an emulated processor."""
+    again: bool = False
+    """Build it even if there is an image of the same recipe and files; that one is replaced in the end."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ class _Build:
         await self._step("check inputs", self._check, always=True)
         self._key = recipe.digest(self._order.recipe, self._scripts | self._book.state.inputs | {"builder": VERSION})
         place = self._order.place(self._key)
-        if (place / MANIFEST).is_file():
+        if (place / MANIFEST).is_file() and not self._order.again:
             self._around.say(f"built before: {place}")
             return _read(place)
         if not self._built(DISK, "compact"):

@@ -6,15 +6,16 @@ from datetime import date, timedelta
 from typing import Final
 
 from rrsim.images.description import Built, Licence
+from rrsim.images.errors import ImageError
 
 WARN_DAYS: Final = 14
 
 
-class ImageExpired(RuntimeError):
+class ImageExpired(ImageError):
     """The evaluation of Windows in an image is over."""
 
 
-class DateWrong(ValueError):
+class DateWrong(ImageError):
     """A manifest's date of expiry is no date."""
 
 
@@ -33,8 +34,9 @@ def expires(licence: Licence, made: date, windows_says: str = "") -> str:
     return min(computed, told).isoformat()
 
 
-def days_left(expires_on: str, today: date) -> int | None:
+def days_left(expires_on: str, today: date, name: str = "NAME") -> int | None:
     """Return how many days are left; none for an image that never ends. Its last day still counts as a day.
+    ``name`` is the image's, for the error.
 
     Raises:
         DateWrong: this is no date.
@@ -45,7 +47,7 @@ def days_left(expires_on: str, today: date) -> int | None:
         return (date.fromisoformat(expires_on) - today).days
     except ValueError as error:
         raise DateWrong(
-            f"expected a date as 2026-01-31 for the end of the evaluation, saw {expires_on!r}; build the image again"
+            f"a date as 2026-01-31 for the end of the evaluation in image {name}", repr(expires_on), _again(name)
         ) from error
 
 
@@ -58,15 +60,20 @@ def require_usable(built: Built, today: date) -> str:
     """
     name = built.description.name
     if built.description.licence.kind == "evaluation" and not built.expires:
-        raise DateWrong(f"image {name}: expected the day its evaluation ends, saw none; build the image again")
-    left = days_left(built.expires, today)
+        raise DateWrong(f"the day on which the evaluation in image {name} ends", "none", _again(name))
+    left = days_left(built.expires, today, name)
     if left is None:
         return ""
     if left < 0:
         raise ImageExpired(
-            f"image {name}: expected an evaluation of Windows that still runs, saw that it ended on {built.expires} "
-            f"({-left} days ago); build it anew from a current medium: rrsim image build {name} --iso FILE"
+            f"an evaluation of Windows that still runs in image {name}",
+            f"it ended on {built.expires} ({-left} days ago)",
+            f"a current medium: {_again(name)}",
         )
     if left < WARN_DAYS:
         return f"image {name}: its evaluation of Windows ends on {built.expires}, in {left} days"
     return ""
+
+
+def _again(name: str) -> str:
+    return f"rrsim image build {name} --iso FILE --virtio FILE --openssh FILE"

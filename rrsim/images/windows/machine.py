@@ -45,7 +45,7 @@ class Vm(Protocol):
         """Take the electricity away, if it is on, and forget the machine. Its files stay."""
 
     def press_key(self, name: str) -> None:
-        """Press a key of its keyboard: ``spc``, ``ret`` …, as libvirt names them without ``KEY_``."""
+        """Press a key of its keyboard: ``spc``, ``ret`` …, as QEMU names them."""
 
     def screenshot(self) -> bytes:
         """Return a picture of its screen, as PNG."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rrsim import live_clock
 from rrsim.backends.live import adapters
 from rrsim.backends.live.mac import MacAgent, MacMachine
 from rrsim.backends.live.runner import Bench
@@ -22,6 +23,7 @@ from rrsim.backends.live.vm.pool import Pool
 from rrsim.backends.live.vm.vm import Options
 from rrsim.backends.live.wine.bench import BUNDLED, MAC
 from rrsim.images import store
+from rrsim.images.windows import expiry
 from rrsim.machine.adapters import Progress
 from rrsim.scenario.result import RunResult
 
@@ -83,7 +85,7 @@ async def make_bench(
 
     Raises:
         VmError: libvirt, QEMU or the host are not as they should be, or the image is not fit.
-        ImageError: the image is not built.
+        ImageError: the image is not built, or its evaluation of Windows is over.
         AdapterError: no such adapter.
         BuildError: the agent cannot be built.
     """
@@ -91,12 +93,7 @@ async def make_bench(
     adapters.load(adapters.SERVERS, server)
     host = await Host.open(options.uri, progress=progress)
     try:
-        stored = store.find(options.image)
-        if stored.built.description.windows != "wine":
-            raise NoGuestDaemon(
-                f"the image {options.image} has Microsoft's Windows: no driver of this version plays scenarios there; "
-                f"try --image {DEFAULT_IMAGE}"
-            )
+        stored = _fit(options.image, progress)
         pool = await Pool.open(host)
         loaded = image.load(stored.folder)
         chosen = await _acceleration(host, pool, loaded, options, progress)
@@ -136,6 +133,20 @@ async def make_bench(
     )
     carried = slots.count(host.info, loaded.built.description.hardware.memory_mib, options.slots)
     return VmBench(made, fleet, carried, chosen)
+
+
+def _fit(name: str, progress: Progress) -> store.Stored:
+    """Return the image of this name, if runs can be played on it today."""
+    stored = store.find(name)
+    ends_soon = expiry.require_usable(stored.built, live_clock.wall_time().date())
+    if ends_soon:
+        progress(ends_soon)
+    if stored.built.description.windows != "wine":
+        raise NoGuestDaemon(
+            f"the image {name} has Microsoft's Windows: no driver of this version plays scenarios there; "
+            f"try --image {DEFAULT_IMAGE}"
+        )
+    return stored
 
 
 async def _acceleration(

@@ -111,15 +111,15 @@ def _make(folder: Path, image: Path) -> None:
     for part in (tree, root / "bin", root / "lib", root / "dev", root / "proc", root / "sys", image):
         part.mkdir(parents=True)
     for package in PACKAGES:
-        _unpack(folder, package, tree)
+        unpack(folder, package, tree)
     version = next((tree / "lib" / "modules").iterdir()).name
     shutil.copy(tree / "bin" / "busybox", root / "bin" / "busybox")
-    names = _modules(tree / "lib" / "modules" / version, root / "lib")
+    names = copy_modules(tree / "lib" / "modules" / version, root / "lib")
     (root / "modules").write_text("\n".join(names) + "\n")
     (root / "init").write_text(INIT)
     (root / "init").chmod(0o755)
     shutil.copy(tree / "boot" / f"vmlinuz-{version}", image / "vmlinuz")
-    (image / "initrd.img").write_bytes(gzip.compress(_archive(root), 1))
+    (image / "initrd.img").write_bytes(gzip.compress(archive(root), 1))
     _run("qemu-img", "create", "-q", "-f", "qcow2", str(image / "disk.qcow2"), "96M")
     _write_manifest(image)
     shutil.rmtree(work)
@@ -137,7 +137,7 @@ def _write_manifest(image: Path) -> None:
     (image / "manifest.json").write_bytes(msgspec.json.encode(built))
 
 
-def _unpack(folder: Path, package: str, tree: Path) -> None:
+def unpack(folder: Path, package: str, tree: Path) -> None:
     """Download a package, or the one it stands for, and unpack it."""
     shown = _run("apt-cache", "show", package)
     if package.startswith("linux-image"):
@@ -152,7 +152,7 @@ def _unpack(folder: Path, package: str, tree: Path) -> None:
     _run("dpkg-deb", "-x", str(next(into.glob("*.deb"))), str(tree))
 
 
-def _modules(modules: Path, into: Path) -> list[str]:
+def copy_modules(modules: Path, into: Path, wanted_ones: tuple[str, ...] = MODULES) -> list[str]:
     """Copy the wanted modules with what they depend on; return their file names in the order of loading."""
     there = {file.stem.replace("-", "_"): file for file in modules.rglob("*.ko")}
     order: list[str] = []
@@ -169,12 +169,12 @@ def _modules(modules: Path, into: Path) -> list[str]:
         order.append(file.name)
         (into / file.name).write_bytes(data)
 
-    for wanted in MODULES:
+    for wanted in wanted_ones:
         take(wanted)
     return order
 
 
-def _archive(root: Path) -> bytes:
+def archive(root: Path) -> bytes:
     """Return a folder as the kernel wants it: cpio's "newc" format."""
     out = bytearray()
     entries = [(file.relative_to(root).as_posix(), file) for file in sorted(root.rglob("*"))]
