@@ -99,14 +99,15 @@ class Turn:
 
     def lose_endpoint(self, reason: str, hang_up: bool = False) -> None:
         """The joined endpoint's connection is gone. After an order that opens the resume window (rule 1); without
-        one the same time is given to the old boot to come back (rule 3)."""
+        one the same time is given to the old boot to come back (rule 3). A window that has passed does not open again:
+        the session stays offline (EX-05)."""
         if hang_up and self.state.conn != NO_CONN:
             self.effects.append(HangUp(self.state.conn))
-        running = self.d.restart.window
-        if not running:
+        opens = not (self.d.restart.window or self.d.offline)
+        if opens:
             self.set_timer(WINDOW, self.d.account.resume_window_us)
         self.write(rec.EndpointLost(self.d.session, reason))
-        if self.state.ordered and not running:
+        if self.state.ordered and opens:
             self.note_window("disconnect")
         self.state = msgspec.structs.replace(self.state, conn=NO_CONN)
         self.cancel(SILENCE)
