@@ -12,14 +12,14 @@ BIN := .venv/bin
 # A home directory that cannot be written to must not stop pip: keep its cache in the checkout then.
 PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
 	$(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKS := requirements/run.txt requirements/live.txt requirements/vm.txt requirements/dev.txt
+LOCKS := requirements/run.txt requirements/live.txt requirements/vm.txt requirements/cluster.txt requirements/dev.txt
 # What a Wine machine is made of; rrsim.backends.live.wine.parts names the same, and a test compares the two.
 WINE_PROGRAMS := wine wineserver Xvfb xdotool x86_64-w64-mingw32-gcc x86_64-w64-mingw32-objdump makensis
 WINE_PACKAGES := wine64 wine xvfb xdotool gcc-mingw-w64-x86-64 nsis
 # The agent's builder and the harness's adapter for it run where rrsim runs; all else of the agent runs on Windows too.
 NOT_ON_WINDOWS := --exclude '^rrsim/agent/(freezing/|(adapter|build)\.py$$)'
 
-.PHONY: help run test test-wine test-vm test-nightly nightly nightly-vm test-browser lint unit scenarios broken bench clean
+.PHONY: help run test test-wine test-vm test-nightly nightly nightly-vm test-browser lint unit scenarios broken search bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -77,6 +77,9 @@ scenarios: .venv/dev.stamp ## the scenarios as pytest sees them
 
 broken: .venv/dev.stamp ## prove that every deliberate bug is caught
 	$(BIN)/rrsim broken
+
+search: .venv/run.stamp ## every interleaving of the standard models
+	$(BIN)/rrsim search --all --json out/search.json
 
 bench: .venv/dev.stamp ## the figures for speed and memory
 	$(BIN)/rrsim bench

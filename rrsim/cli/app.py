@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from rrsim.cli.agent import agent_app
+from rrsim.cli.conform_command import conform_command
 from rrsim.cli.errors import CommandError, say, unusable_file
 from rrsim.cli.examples import epilog
 from rrsim.cli.exit_codes import HARNESS, USAGE
 from rrsim.cli.image import image_app
+from rrsim.cli.search_commands import search_command
 from rrsim.cli.serve import serve_command
+from rrsim.cli.swarm_commands import shrink_command, swarm_command
 
 app = typer.Typer(
     name="rrsim",
@@ -78,8 +81,10 @@ def run_command(
     html_details: Annotated[int, typer.Option(min=0, help="How many passed runs the report draws.")] = 60,
     known_issues: KnownIssues = "",
     bundle_dir: Annotated[str, typer.Option(help="Where failed runs are saved; empty: nowhere.")] = "out/failures",
+    histories: Annotated[str, typer.Option(help="Keep the history of every run here, passed or not.")] = "",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failure.")] = False,
     jobs: Annotated[int, typer.Option(min=0, help="Processes, or machines, at a time; 0: as many as help.")] = 0,
+    cluster: Annotated[str, typer.Option(help="tcp://HOST:PORT of a Dask scheduler, whose workers play.")] = "",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for every run.")] = False,
     image: Image = "",
     uri: Uri = "",
@@ -98,7 +103,8 @@ def run_command(
         paths=tuple(paths or ()), backend=backend, seed=run.parse_seed(seed), repeat=repeat, profile=profile,
         time_scale=time_scale, agent=agent, server=server, keyword=keyword, covers=covers, cases=cases,
         format=_format(format_), junit=junit, html=html, html_details=html_details, known_issues=known_issues,
-        bundle_dir=bundle_dir, fail_fast=fail_fast, jobs=jobs, verbose=verbose, vm=vm,
+        bundle_dir=bundle_dir, histories=histories, fail_fast=fail_fast, jobs=jobs, verbose=verbose, vm=vm,
+        cluster=cluster,
     )
     raise typer.Exit(run.run(options))
 
@@ -267,11 +273,14 @@ def bench_command(
     live: Annotated[bool, typer.Option("--live", help="Measure the session server under load instead.")] = False,
     agents: Annotated[int, typer.Option(min=1, help="With --live: how many agents are connected.")] = 5000,
     vm: Annotated[bool, typer.Option("--vm", help="Measure virtual machines instead.")] = False,
+    swarm: Annotated[bool, typer.Option("--swarm", help="Measure random runs and shrinking instead.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Measure the exhaustive search instead.")] = False,
 ) -> None:
-    """Measure the simulator, the session server or virtual machines against their floors."""
+    """Measure the simulator, swarms, searches, the session server or virtual machines against their floors."""
     from rrsim.cli import measure
 
-    raise typer.Exit(measure.bench(_format(format_), live_agents=agents if live else 0, vm=vm))
+    count = agents if live else 0
+    raise typer.Exit(measure.bench(_format(format_), live_agents=count, vm=vm, swarm=swarm, search=search))
 
 
 @app.command("doctor", epilog=epilog("doctor"))
@@ -308,6 +317,10 @@ def nights_command(
     raise typer.Exit(nights.nights(options))
 
 
+app.command("swarm", epilog=epilog("swarm"))(swarm_command)
+app.command("shrink", epilog=epilog("shrink"))(shrink_command)
+app.command("search", epilog=epilog("search"))(search_command)
+app.command("conform", epilog=epilog("conform"))(conform_command)
 app.command("serve", epilog=epilog("serve"))(serve_command)
 app.add_typer(agent_app)
 app.add_typer(image_app)

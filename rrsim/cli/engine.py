@@ -53,7 +53,7 @@ class Simulated:
 @contextmanager
 def opened(
     backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", server: str = "",
-    vm: Mapping[str, Any] = MappingProxyType({}),
+    vm: Mapping[str, Any] = MappingProxyType({}), cluster: str = "",
 ) -> Iterator[Engine]:
     """Prepare a backend, and take everything of its runs away in the end.
 
@@ -63,23 +63,35 @@ def opened(
         agent: adapter of the agent; empty: the bundled one.
         server: adapter of the session server; empty: the bundled one.
         vm: what was chosen for virtual machines: fields of ``VmOptions``.
+        cluster: address of a Dask scheduler whose workers play; empty: this computer does.
 
     Raises:
         CommandError: there is no such backend here, or it cannot do what is asked.
     """
-    backends.check_backend(backend)
+    if not cluster:
+        backends.check_backend(backend)
     backends.check_options(backend, time_scale, agent, server)
     if vm and backend != "libvirt":
         option = "--" + next(iter(vm)).replace("_", "-")
         raise CommandError(f"{option} with --backend libvirt", f"--backend {backend}", "leaving the option out")
+    if cluster:
+        from rrsim.cli import cluster as clusters
+
+        workers = clusters.connect(cluster, backend)
+        options = {"time_scale": time_scale, "agent": agent, "server": server, "vm": dict(vm)}
+        try:
+            yield clusters.Clustered(workers, backend, options)
+        finally:
+            workers.close()
+        return
     if backend == "sim":
         yield Simulated()
         return
     from rrsim.cli import live
 
-    options = live.LiveOptions(
+    live_options = live.LiveOptions(
         backend=backend, time_scale=time_scale, agent=agent or backends.BUNDLED,
         server=server or backends.BUNDLED, vm=vm,
     )
-    with live.opened(options) as engine:
+    with live.opened(live_options) as engine:
         yield engine

@@ -34,7 +34,25 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "new": ("rrsim new wifi-late", "rrsim new wifi-late --area network"),
     "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json", "rrsim broken --backend wine"),
     "bench": ("rrsim bench", "rrsim bench --format json", "rrsim bench --live", "rrsim bench --live --agents 1000",
-              "rrsim bench --vm"),
+              "rrsim bench --vm", "rrsim bench --swarm", "rrsim bench --search"),
+    "swarm": (
+        "rrsim swarm --seeds 0..9999",
+        "rrsim swarm --seeds 1000000.. --time 10m --out out/swarm",
+        "rrsim swarm --seeds 0..999999 --cluster tcp://127.0.0.1:8786",
+        "rrsim swarm --explain 77 -v",
+    ),
+    "shrink": (
+        "rrsim shrink 77", "rrsim shrink out/swarm/i7-left-behind-file-ticket --out scenarios/found/mine.yaml",
+        "rrsim shrink out/failures/late-seed1 --check I7",
+    ),
+    "conform": (
+        "rrsim conform out/histories", "rrsim conform out/failures/late-seed1",
+        "rrsim conform out/histories --format json",
+    ),
+    "search": (
+        "rrsim search --all", "rrsim search application dial-up", "rrsim search --set nightly --memory 12GB",
+        "rrsim search service-deep --fingerprints --checkpoint out/service-deep.search", "rrsim search --list",
+    ),
     "serve": (
         "rrsim serve",
         "rrsim serve --agent-port 8443 --api-port 8080 --profile rescue",

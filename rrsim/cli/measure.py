@@ -98,20 +98,22 @@ def _judged(bugs: list[dict[str, Any]], format_: str, *, bad_input: bool, interr
     return exit_code(outcomes, bad_input=bad_input, interrupted=interrupted)
 
 
-def bench(format_: str, live_agents: int = 0, *, vm: bool = False) -> int:
+def bench(format_: str, live_agents: int = 0, *, vm: bool = False, swarm: bool = False, search: bool = False) -> int:
     """Measure. A figure beyond its floor gives exit code 1; each is printed as soon as it is known.
 
     Args:
         format_: ``text`` or ``json``.
         live_agents: measure the session server with so many agents; 0: the simulator.
         vm: measure virtual machines instead.
+        swarm: measure random runs and shrinking instead.
+        search: measure the exhaustive search instead.
 
     Raises:
         CommandError: the load could not be put on the server, or there are no virtual machines.
     """
     figures: list[dict[str, Any]] = []
     say("rrsim bench: this takes a while, figures come one by one")
-    for figure in _measured(live_agents, vm=vm):
+    for figure in _measured(live_agents, vm=vm, swarm=swarm, search=search):
         figures.append(_figure(figure))
         if format_ == "text":
             print(_line(figures[-1]), flush=True)
@@ -120,7 +122,15 @@ def bench(format_: str, live_agents: int = 0, *, vm: bool = False) -> int:
     return OK if all(f["ok"] for f in figures) else PRODUCT
 
 
-def _measured(live_agents: int, *, vm: bool) -> Iterator[Any]:
+def _measured(live_agents: int, *, vm: bool, swarm: bool, search: bool) -> Iterator[Any]:
+    if search:
+        from rrsim.cli import bench_search
+
+        return bench_search.measure()
+    if swarm:
+        from rrsim.cli import bench_swarm
+
+        return bench_swarm.measure()
     if vm:
         from rrsim.cli import bench_vm
 

@@ -43,10 +43,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     html_details: int = 60
     known_issues: str = ""
     bundle_dir: str = "out/failures"
+    histories: str = ""
+    """Folder for the history of every run; empty: nowhere."""
     fail_fast: bool = False
     verbose: bool = False
     jobs: int = 0
     """How many processes, or machines, at a time; 0: as many as help."""
+    cluster: str = ""
+    """Address of a Dask scheduler whose workers play; empty: this computer does."""
     vm: Mapping[str, Any] = MappingProxyType({})
     """What was chosen for virtual machines, by field of ``VmOptions``."""
 
@@ -56,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             "profile": self.profile, "-k": self.keyword, "covers": self.covers, "cases": self.cases,
             "known issues": self.known_issues, "agent": self.agent, "server": self.server,
             "time scale": f"{self.time_scale:g}" if self.time_scale else "", "image": str(self.vm.get("image", "")),
+            "cluster": self.cluster,
         }
         out = [f"{name} {value}" for name, value in pairs.items() if value]
         return out + (["fail fast"] if self.fail_fast else [])
@@ -76,7 +81,8 @@ def parse_seed(text: str) -> int:
 
 def run(options: Options) -> int:
     """Run scenarios as asked, write what was asked for, and return the exit code."""
-    backends.check_backend(options.backend)
+    if not options.cluster:
+        backends.check_backend(options.backend)
     backends.check_options(options.backend, options.time_scale, options.agent, options.server)
     scenarios, problems = choose.load(options.paths)
     chosen = choose.matching(scenarios, options.keyword, options.covers)
@@ -91,7 +97,8 @@ def run(options: Options) -> int:
                          options=options.shown()))
     runs = list(plan(chosen, options.seed, options.repeat))
     with engine.opened(
-        options.backend, time_scale=options.time_scale, agent=options.agent, server=options.server, vm=options.vm
+        options.backend, time_scale=options.time_scale, agent=options.agent, server=options.server, vm=options.vm,
+        cluster=options.cluster,
     ) as opened:
         executed = opened.execute(runs, fail_fast=options.fail_fast, keep_history=_Keeper(options),
                                   each=_line_printer(options), jobs=options.jobs)
@@ -132,13 +139,14 @@ def _nothing(options: Options, loaded: int) -> str:
 
 
 class _Keeper:
-    """Keeps histories of failed runs, and of as many passed ones as the HTML report will draw."""
+    """Keeps histories of failed runs, and of as many passed ones as the HTML report will draw, or of all."""
 
     def __init__(self, options: Options) -> None:
         self._passed_left = options.html_details if options.html else 0
+        self._all = bool(options.histories)
 
     def __call__(self, result: RunResult) -> bool:
-        if result.outcome != "passed":
+        if self._all or result.outcome != "passed":
             return True
         self._passed_left -= 1
         return self._passed_left >= 0
@@ -209,7 +217,22 @@ def _write(done: Done) -> list[str]:
         where = [bundle.save(r, options.bundle_dir) for r in bad[: bundle.LIMIT]]
         said.append(f"saved {plural(len(where), 'run')} that did not pass under {options.bundle_dir}/")
         said.append(f"  rrsim replay {where[0]}")
+    if options.histories:
+        said.append(_save_histories(done.results, Path(options.histories)))
     return said
+
+
+def _save_histories(results: Sequence[RunResult], folder: Path) -> str:
+    from rrsim.report import bundle
+    from rrsim.scenario import history_io
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = 0
+    for result in results:
+        if result.history is not None:
+            (folder / f"{bundle.folder_name(result)}.jsonl").write_bytes(history_io.dump(result.history))
+            kept += 1
+    return f"histories of {plural(kept, 'run')}: {folder}/"
 
 
 def _save(path: str, text: str, what: str) -> str:

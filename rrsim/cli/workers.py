@@ -61,8 +61,12 @@ class Worker:
         except KeyboardInterrupt:
             code = 0
         finally:
-            self._file.flush()
-            os._exit(code)
+            # A second Ctrl-C, the parent's own among them, must not lead out of here into the parent's code.
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self._file.flush()
+            finally:
+                os._exit(code)
 
     def results(self, interrupted: bool) -> Iterator[RunResult]:
         """Wait for the child and yield its results in order; what a dead one did not do is an error of the harness.

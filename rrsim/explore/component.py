@@ -10,9 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from rrsim.backends.sim.memo import Memo, Node, StepFunction
+from rrsim.explore.packing import FIELD
 
 NONE: Final = 0
 """The number that stands for no state at all: no process runs."""
+
+
+class TooManyStates(RuntimeError):
+    """A part has shown more states than its field of a composed state can number."""
 
 
 class Table:
@@ -25,10 +30,17 @@ class Table:
         self.states: list[Any] = [None]
 
     def number(self, state: Any) -> int:
-        """Return the one number of ``state``."""
+        """Return the one number of ``state``.
+
+        Raises:
+            TooManyStates: there are more than a composed state has room for.
+        """
         found = self._numbers.get(state)
         if found is None:
-            found = self._numbers[state] = len(self.states)
+            found = len(self.states)
+            if found > FIELD:
+                raise TooManyStates(f"expected at most {FIELD} states of each part; narrow the model's bounds")
+            self._numbers[state] = found
             self.states.append(state)
         return found
 

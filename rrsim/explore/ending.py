@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rrsim.agent.core import AgentState
 from rrsim.backends.sim import pc
-from rrsim.explore.monitor import Broken
+from rrsim.explore.monitor import LEFT, OUT, Broken, Watch
 from rrsim.server.core import SessionState
 
 FAULTS, CLOSING, PROBED = range(3)
@@ -23,12 +23,18 @@ STAGES: Final = ("while faults may happen", "after the session was ended", "afte
 
 
 def quiet(
-    stage: int, agent: AgentState | None, server: SessionState, machine: pc.PcState, before: tuple[str, ...]
+    stage: int, agent: AgentState | None, server: SessionState, machine: pc.PcState, watch: Watch,
+    before: tuple[str, ...],
 ) -> Iterator[Broken]:
     """Yield what is wrong with a state in which nothing is due. ``before``: the PC's inventory at the beginning."""
     where = STAGES[stage]
     d = server.durable
-    if d.restart.number:
+    for rule, click in (("rule 12", LEFT), ("R11", OUT)):
+        if click in watch.clicks and not server.over:
+            yield Broken(rule, f"expected the session over, for the customer {_HOW[click]}; seen: {server.name}")
+    # Where expiry is not final, a session past its window is offline until its PC comes, or an end (EX-05).
+    offline = d.offline and not d.account.expiry_final
+    if d.restart.number and not offline:
         yield Broken("I9", f"expected every restart decided; seen: restart {d.restart.number} is still "
                            f"{d.restart.stage}, {where}")
     if agent is not None and agent.restart is not None:
@@ -37,11 +43,14 @@ def quiet(
     if not server.over and d.endpoint.present != member:
         yield Broken("I9", f"expected both sides to agree; seen: the server says present={d.endpoint.present}, the "
                            f"agent {_says(agent)}, {where}")
-    if not server.over and not d.endpoint.present:
+    if not server.over and not d.endpoint.present and not offline:
         yield Broken("I9", f"expected the session to be joined or over; seen: {server.name} with nothing to come")
     if stage != FAULTS and not server.over:
         yield Broken("I9", f"expected the session to be over; seen: {server.name}, {where}")
     yield from _residue(stage, server, machine, before)
+
+
+_HOW: Final = {LEFT: "has left", OUT: "has cancelled the reconnect"}
 
 
 def _says(agent: AgentState | None) -> str:
@@ -51,10 +60,16 @@ def _says(agent: AgentState | None) -> str:
 def _residue(stage: int, server: SessionState, machine: pc.PcState, before: tuple[str, ...]) -> Iterator[Broken]:
     """Rule 8 and R1 while the session lives, rule 7 at the latest after the next boot.
 
-    In safe mode the key stays until the first normal boot.
+    In safe mode the key stays until the first normal boot. Where foreign restarts resume, the way back stands as long
+    as the session does; an offline session's PC may still come back; and what a security tool holds fast cannot go.
     """
     left: tuple[Any, ...] = tuple(item for item in pc.items(machine) if item not in before)
-    if left and (stage == PROBED or not (server.over or machine.power.safe_mode)):
+    d, faults = server.durable, machine.faults
+    stays = (
+        server.over or machine.power.safe_mode or d.account.foreign_resumes or d.offline or faults.disk_full
+        or bool(faults.blocks)
+    )  # fmt: skip
+    if left and (stage == PROBED or not stays):
         yield Broken("I7", f"expected nothing of ours on the PC; seen: {', '.join(left)}, {STAGES[stage]}")
     if machine.power.safe_mode and stage == PROBED:
         yield Broken("I6", "expected a normal boot after the session; seen: the PC in safe mode")

@@ -20,6 +20,16 @@ from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 
 ADDS_INTENT: Final = "intent saved"
+NOBODY: Final = "restart prompt accepted for nobody"
+"""Stands among the clicks where the account takes silence for Yes (CO-04)."""
+LEAVES: Final = "leave prompt no"
+"""The customer's click on the confirmation that they leave (rule 12)."""
+CANCELS: Final = "cancel option cancel"
+"""The customer's click on phone mode's way out (R11)."""
+LEFT: Final = "left for good"
+OUT: Final = "out for good"
+"""Stand among the clicks of a customer who left, or who cancelled the reconnect, as long as the agent can still do what
+that asks of it. One that dies before the record is off the disk has not kept the click, and nobody could."""
 WITHDRAWS: Final = frozenset({"ticket saved", "record saved", "record erased"})
 
 
@@ -33,8 +43,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
     """The order that stands, or 0."""
     given: int = 0
     """The latest order, standing or not."""
-    resumed: tuple[int, ...] = ()
-    """Restarts that were resumed from."""
+    resumed: tuple[int | str, ...] = ()
+    """Restarts that were resumed from; with a stand-by ticket, which belongs to no restart, the boot."""
     asked: int = 0
     """The latest restart that the representative asked for."""
     rep_yes: int = 0
@@ -43,6 +53,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
     """What the customer clicked in the questions, such as ``restart prompt yes``, since each was last asked."""
     intent: bool = False
     """The intent stands on the disk: the next boot is an ordered one (rule 3)."""
+    standby: bool = False
+    """Where foreign restarts resume: something that resumes may stand on the disk."""
     ordered_boots: tuple[str, ...] = ()
     booted: bool = False
     """There was a new boot since the latest order."""
@@ -64,6 +76,12 @@ class Reached(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
     """A situation occurred."""
 
     what: str
+
+
+class ThiefHears(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
+    """What the session server answered to a second machine."""
+
+    message: msg.ServerMessage
 
 
 class _Step:
@@ -111,8 +129,10 @@ def watch(model: Model) -> StepFunction:
 # --- the session ------------------------------------------------------------------------------------------------
 
 
-def _joined(t: _Step, _: rec.EndpointJoined) -> None:
+def _joined(t: _Step, r: rec.EndpointJoined) -> None:
     t.enters("endpoint joined")
+    if t.model.account.foreign_resumes:
+        t.set(resumed=(r.boot,))  # the boot that joined is no new one (rule 9)
 
 
 def _reconnected(t: _Step, _: rec.EndpointReconnected) -> None:
@@ -128,16 +148,24 @@ def _resumed(t: _Step, r: rec.EndpointResumed) -> None:
     w = t.w
     t.reached("resumed")
     t.enters("endpoint resumed")
-    if r.restart in w.resumed:
-        t.broken("I2", "a ticket to resume once", f"a second resume from restart {r.restart}")
-    elif r.restart != w.standing and not w.over:
+    standby = not r.restart and t.model.account.foreign_resumes
+    spent: int | str = r.boot if standby else r.restart
+    if standby:
+        t.reached("resumed from a foreign boot")
+    if spent in w.resumed:
+        t.broken("I2", "a ticket to resume once", f"a second resume from {'restart ' * (not standby)}{spent}")
+    elif r.restart != w.standing and not w.over and not standby:
         t.broken("I1", f"a resume from the standing order ({w.standing or 'none'})", f"one from restart {r.restart}")
-    if not w.booted:
+    if not w.booted and not standby:
         t.broken("rule 9", "a new boot between order and resume", f"resumed from {r.boot} without one")
     elif r.boot not in w.ordered_boots and not t.model.account.foreign_resumes:
         t.broken("I11", "only an ordered boot to resume", f"resumed from {r.boot}, which nobody ordered")
+    if r.late:
+        t.reached("resumed late")
+        if t.model.account.expiry_final:
+            t.broken("I1", "nothing to resume after the window", f"a late resume from {spent}")
     t.set(
-        resumed=tuple(sorted({*w.resumed, r.restart})),
+        resumed=tuple(sorted({*w.resumed, spent}, key=str)),
         standing=0,
         consent=not t.model.account.ask_before_sharing,
         clicks=_without(w.clicks, "sharing prompt"),
@@ -147,7 +175,7 @@ def _resumed(t: _Step, r: rec.EndpointResumed) -> None:
 def _finished(t: _Step, r: rec.SessionExpired | rec.SessionLost | rec.SessionEnded) -> None:
     t.reached(str(r.__struct_config__.tag))
     t.alive("it ended a second time")
-    decided = ("leave prompt no", *(("restart prompt no",) if t.model.account.decline_ends_session else ()))
+    decided = (LEAVES, CANCELS, *(("restart prompt no",) if t.model.account.decline_ends_session else ()))
     if isinstance(r, rec.SessionEnded) and r.by == "customer" and not any(click in t.w.clicks for click in decided):
         t.broken("I13", "the customer's click before their decision is recorded", f"session ended: {r.reason}")
     t.set(over=True, present=False, standing=0)
@@ -179,6 +207,12 @@ def _answered(t: _Step, r: rec.CustomerAnswered) -> None:
     click = f"{r.kind} prompt {r.answer}"
     if r.human and click not in t.w.clicks:
         t.broken("I13", f"the customer's click {click!r}", "a human answer that nobody gave")
+    if not r.human and r.answer == "yes":
+        # Rule 6: a Yes without a person exists where the account says so, and only before a restart.
+        if r.kind != "restart" or not t.model.account.auto_accept_silence:
+            t.broken("I4", "a person to say Yes", f"a Yes to the {r.kind} prompt without one")
+        t.reached("silence accepted")
+        t.set(clicks=tuple(sorted({*t.w.clicks, NOBODY})))
 
 
 def _rep_said(t: _Step, m: msg.Confirm) -> None:
@@ -191,7 +225,8 @@ def _ordered(t: _Step, r: rec.OrderGiven) -> None:
     t.alive("a new order")
     if w.rep_yes != r.restart:
         t.broken("I4", "the representative's Yes before the order", f"order {r.restart} without it")
-    if t.model.account.ask_before_restart and "restart prompt yes" not in w.clicks:
+    agreed = "restart prompt yes" in w.clicks or NOBODY in w.clicks
+    if t.model.account.ask_before_restart and not agreed:
         t.broken("I4", "the customer's click on Yes before the order", f"order {r.restart} without it")
     if r.boot_mode == "safe" and t.model.mode != "service":
         t.broken("I10", "safe mode only in service mode", f"order {r.restart} for safe mode")
@@ -214,7 +249,7 @@ def _called(t: _Step, e: seen.HostCall) -> None:
     if e.ok and e.verb == ADDS_INTENT:
         t.set(intent=True)
     elif e.ok and e.verb in WITHDRAWS:
-        t.set(intent=False)
+        t.set(intent=False, standby=t.model.account.foreign_resumes and e.verb != "record erased")
 
 
 def _restart_began(t: _Step, e: seen.RestartBegan) -> None:
@@ -244,10 +279,34 @@ def _booted(t: _Step, e: seen.BootBegan) -> None:
 
 
 def _clicked(t: _Step, e: seen.Clicked) -> None:
+    if e.who == "customer" and e.window == "cancel option":
+        t.reached("reconnect cancelled")
+        t.set(clicks=tuple(sorted({*t.w.clicks, CANCELS, OUT})))
     if e.who == "customer" and e.window.endswith(" prompt"):
-        t.set(clicks=tuple(sorted({*_without(t.w.clicks, e.window), f"{e.window} {e.button}"})))
+        # A question of the server's has the clicks since it was asked; the agent's own is asked anew each time.
+        kept = _without(t.w.clicks, e.window) if e.window == "leave prompt" else t.w.clicks
+        click = f"{e.window} {e.button}"
+        t.set(clicks=tuple(sorted({*kept, click, *((LEFT,) if click == LEAVES else ())})))
         if (e.window, e.button) == ("sharing prompt", "yes"):
             t.set(consent=True)
+
+
+def _agent_stopped(t: _Step, _: seen.AgentStopped) -> None:
+    if t.w.intent or t.w.standby:
+        t.set(clicks=tuple(click for click in t.w.clicks if click not in {LEFT, OUT}))
+
+
+def _offline(t: _Step, _: rec.WindowOffline) -> None:
+    t.reached("session offline")
+    if t.model.account.expiry_final:
+        t.broken("I1", "a session to expire at the end of its window", "it waits offline")
+
+
+def _answered_thief(t: _Step, e: ThiefHears) -> None:
+    if isinstance(e.message, msg.TurnedAway):
+        t.reached("second machine turned away")
+    else:
+        t.broken("rule 5", "a second machine to be turned away", f"it was sent {type(e.message).__name__}")
 
 
 def _captured(t: _Step, e: seen.ScreenSeen) -> None:
@@ -268,6 +327,15 @@ HEARS: Final[dict[type, Callable[[_Step, Any], None]]] = {
     rec.CustomerAsked: _question, rec.CustomerAnswered: _answered, msg.Confirm: _rep_said, rec.OrderGiven: _ordered,
     rec.RestartRefused: _closed, rec.RestartCancelled: _closed, rec.RestartUndone: _closed, rec.WindowOpened: _opened,
     seen.HostCall: _called, seen.RestartBegan: _restart_began, seen.BootBegan: _booted, seen.Clicked: _clicked,
-    seen.ScreenSeen: _captured,
+    seen.ScreenSeen: _captured, seen.AgentStopped: _agent_stopped, rec.WindowOffline: _offline,
+    ThiefHears: _answered_thief,
 }  # fmt: skip
 """Which events the monitor hears; everything else passes it by."""
+
+
+def hears(event: Any) -> bool:
+    """Whether the monitor does anything with an event: what passes it by must not make its state matter."""
+    kind = type(event)
+    if kind is seen.HostCall:
+        return bool(event.ok) and (event.verb == ADDS_INTENT or event.verb in WITHDRAWS)
+    return kind in HEARS

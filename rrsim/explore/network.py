@@ -5,7 +5,8 @@ the search decides which head arrives next. An end of a connection learns that t
 :data:`GONE` has come through its queue: after what was sent before it, or, when the connection was *lost*, at once and
 instead of it. A silent end (half open, power cut) is one whose mark arrives late.
 
-Connection numbers are the smallest free ones, so that equal situations are equal states.
+Connection numbers are the smallest free ones, so that equal situations are equal states. A dial-up line is gone with
+the PC and comes back when the customer dials; until then every attempt to connect fails.
 """
 
 from __future__ import annotations
@@ -24,8 +25,16 @@ class _Word(msgspec.Struct, frozen=True, gc=False, cache_hash=True, tag=True):
     """Base of everything in this file."""
 
 
+CONNS: Final = 16
+"""Numbers of one customer's connections: the first customer's begin at 0, the second one's at this."""
+
+
 class QueueFull(RuntimeError):
     """More messages on their way than the model allows: widen ``queue``, or look for what sends without end."""
+
+
+class Misrouted(ValueError):
+    """A customer's PC claims another customer's session."""
 
 
 class Gone(_Word, frozen=True):
@@ -54,6 +63,8 @@ class Net(_Word, frozen=True):
     """The agent waits for a connection."""
     keys: int = 0
     """Which of two fresh strings the next claim gets, so that two keys in a row always differ."""
+    line: bool = True
+    """The telephone line carries a call, or there is a network that needs none."""
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------
@@ -110,17 +121,32 @@ class Lose(_Word, frozen=True):
     conn: int
 
 
+class Again(_Word, frozen=True):
+    """The next message in one direction will arrive twice in a row."""
+
+    conn: int
+    up: bool
+
+
+class LineDown(_Word, frozen=True):
+    """The call ends: every connection is lost, and none comes up before somebody dials."""
+
+
+class Dial(_Word, frozen=True):
+    """The customer dials, and the call comes up."""
+
+
 # --- effects ----------------------------------------------------------------------------------------------------
 
 
 class AgentHears(_Word, frozen=True):
     """Deliver to the agent's core."""
 
-    what: host.Connected | host.ConnectFailed | host.Disconnected | host.Received
+    what: host.Connected | host.ConnectFailed | host.Disconnected | host.Received | host.NetworkChanged
 
 
 class ServerHears(_Word, frozen=True):
-    """Deliver to the session's core. The fresh string of an answer is the world's to add."""
+    """Deliver to the session's core. The fresh string of an answer is the turn's to add."""
 
     what: vocabulary.AgentSaid | vocabulary.AgentGone | vocabulary.Claimed
 
@@ -131,13 +157,15 @@ def needs_fresh(message: AgentMessage) -> bool:
 
 
 class Network:
-    """The step function, for queues of a given length and one session."""
+    """The step function of one customer's network, for queues of a given length and the sessions there are."""
 
-    __slots__ = ("_longest", "_session")
+    __slots__ = ("_base", "_longest", "_session", "_sessions")
 
-    def __init__(self, session: str, longest: int) -> None:
+    def __init__(self, session: str, sessions: tuple[str, ...], longest: int, base: int = 0) -> None:
         self._session = session
+        self._sessions = sessions
         self._longest = longest
+        self._base = base
 
     def step(self, net: Net, event: Any) -> tuple[Net, tuple[Any, ...]]:
         """Return the network after one input, and what its ends hear.
@@ -149,7 +177,7 @@ class Network:
             case Open():
                 return replace(_leave(net), trying=True), ()
             case Tried(well=True):
-                return _established(net), (AgentHears(host.Connected()),)
+                return self._established(net), (AgentHears(host.Connected()),)
             case Tried():
                 return replace(net, trying=False), (AgentHears(host.ConnectFailed("no connection")),)
             case Close():
@@ -168,10 +196,19 @@ class Network:
             case Down(conn=conn):
                 return self._at_agent(net, conn)
             case Lose(conn=conn):
+                return self._lose(net, conn), ()
+            case Again(conn=conn, up=up):
                 link = find(net, conn)
-                assert link is not None, "only a connection that is there is lost"
-                up = (GONE,) if link.at_server else ()
-                return self._keep(net, replace(link, up=up, down=(GONE,) if link.at_agent else ())), ()
+                assert link is not None, "only what is on its way arrives twice"
+                line = link.up if up else link.down
+                line = (line[0], *line)
+                return self._keep(net, replace(link, up=line) if up else replace(link, down=line)), ()
+            case LineDown():
+                for link in net.links:
+                    net = self._lose(net, link.conn)
+                return replace(net, line=False), ()
+            case Dial():
+                return replace(net, line=True), (AgentHears(host.NetworkChanged()),)
             case _:
                 raise TypeError(f"the network does not hear {type(event).__name__}")
 
@@ -183,6 +220,19 @@ class Network:
         if link.at_agent or link.at_server:
             others.append(link)
         return replace(net, links=tuple(sorted(others, key=lambda one: one.conn)))
+
+    def _lose(self, net: Net, conn: int) -> Net:
+        link = find(net, conn)
+        assert link is not None, "only a connection that is there is lost"
+        up = (GONE,) if link.at_server else ()
+        return self._keep(net, replace(link, up=up, down=(GONE,) if link.at_agent else ()))
+
+    def _established(self, net: Net) -> Net:
+        used = {link.conn for link in net.links}
+        first = self._base + 1
+        conn = next(number for number in range(first, first + len(used) + 1) if number not in used)
+        links = (*net.links, Link(conn, desk.initial()))
+        return replace(net, trying=False, links=tuple(sorted(links, key=lambda one: one.conn)))
 
     def _send_down(self, net: Net, conn: int, message: ServerMessage) -> Net:
         link = find(net, conn)
@@ -217,6 +267,8 @@ class Network:
         if claim is None:
             return net, ()
         if claim.session != self._session:
+            if claim.session in self._sessions:
+                raise Misrouted(f"expected claims on {self._session}; seen: one on {claim.session}, another customer's")
             return self._hang_up(self._send_down(net, conn, desk.UNKNOWN_SESSION), conn), ()
         return self._claimed(net, conn, claim)
 
@@ -247,13 +299,6 @@ def find(net: Net, conn: int) -> Link | None:
 def own(net: Net) -> Link | None:
     """Return the agent's connection, or nothing."""
     return next((link for link in net.links if link.at_agent), None)
-
-
-def _established(net: Net) -> Net:
-    used = {link.conn for link in net.links}
-    conn = next(number for number in range(1, len(used) + 2) if number not in used)
-    links = (*net.links, Link(conn, desk.initial()))
-    return replace(net, trying=False, links=tuple(sorted(links, key=lambda one: one.conn)))
 
 
 def _leave(net: Net) -> Net:

@@ -1,222 +1,230 @@
-"""One move carried out: the deliveries that follow at the same instant, first in, first out, until none is left."""
+"""One move carried out on one side: what follows at the same instant, first in, first out, until nothing is left.
+
+A move reaches either the customer's side (PC and agent answer each other) or the session core. What they send, write
+and show on the way is handed to network, monitor and bounds afterwards: those only listen, so nothing that follows from
+a move at the same instant depends on them. That is what keeps the number of different turns small.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from rrsim.agent import core as agent_core
 from rrsim.agent import host
-from rrsim.backends.sim import parts
-from rrsim.explore import ending, monitor, moves
+from rrsim.backends.sim import parts, pc
+from rrsim.explore import monitor, moves
 from rrsim.explore import network as net
-from rrsim.explore.component import NONE
-from rrsim.explore.model import NO_BUDGET
-from rrsim.explore.moves import Move
+from rrsim.explore.component import NONE, Component
+from rrsim.machine import observations as seen
 from rrsim.protocol import messages as msg
-from rrsim.protocol.timers import CancelTimer, SetTimer
+from rrsim.protocol.timers import CancelTimer, SetTimer, TimerFired
 from rrsim.server import vocabulary
 
-if TYPE_CHECKING:
-    from rrsim.explore.world import Bounds, State, World
-
 REP: Final = "rep-1"
+THIEF: Final = 15
+"""Number of the second machine's connection: more than an agent ever has at a time."""
 _CHAIN: Final = 1_000
 """More deliveries than this after one move are a loop without time."""
+_CONSOLE: Final = (msg.ConfirmRestart, msg.RestartView)
+"""What the representative acts upon."""
 
-_QUIET: Final = (host.Note,)
-"""Effects of the agent that change nothing outside it."""
+Say = Callable[[str, Any], None]
+"""Told who does what, for the lines of a trace."""
 
 
 class Endless(RuntimeError):
     """One move led to deliveries without end: something answers itself at once, for ever."""
 
 
-class Turn:
-    """The composed state as it is becoming."""
+class Client(NamedTuple):
+    """The customer's side: numbers of agent (0: no process runs) and PC, and the agent's timers that run."""
 
-    __slots__ = (
-        "_queue", "agent", "bounds", "generation", "log", "machine", "monitor", "out", "server", "timers", "wires",
-        "world",
-    )  # fmt: skip
+    agent: int
+    machine: int
+    timers: tuple[str, ...]
 
-    def __init__(self, world: World, state: State, log: list[str] | None) -> None:
-        self.world = world
-        self.agent, self.server, self.machine, self.wires, self.timers, self.bounds, self.monitor = state
-        self.out: list[monitor.Broken | monitor.Reached] = []
-        self.log = log
-        self.generation = 0
+
+class Session(NamedTuple):
+    """The session: number of the core's state, and its timers that run."""
+
+    core: int
+    timers: tuple[str, ...]
+
+
+class Out(NamedTuple):
+    """What the parts that only listen are told, each in order."""
+
+    net: tuple[Any, ...]
+    watch: tuple[Any, ...]
+    console: tuple[Any, ...]
+
+
+def _silent(_: str, __: Any) -> None:
+    """No trace is wanted."""
+
+
+class ClientTurn:
+    """The customer's side as it is becoming."""
+
+    __slots__ = ("_agents", "_clock", "_dial_up", "_generation", "_net", "_pcs", "_queue", "_say", "_watch", "agent",
+                 "machine", "newborn")  # fmt: skip
+
+    def __init__(
+        self, agents: Component, pcs: Component, newborn: int, before: Client, *, dial_up: bool, say: Say = _silent
+    ) -> None:
+        self._agents, self._pcs, self.newborn = agents, pcs, newborn
+        self.agent, self.machine = before.agent, before.machine
+        self._clock = before.timers
+        self._dial_up = dial_up
+        self._say = say
+        self._generation = 0
         """Counts agent processes: what was meant for an earlier one is dropped."""
-        self._queue: deque[tuple[str, Any, int]] = deque()
+        self._queue: deque[tuple[bool, Any, int]] = deque()
+        self._net: list[Any] = []
+        self._watch: list[Any] = []
 
-    def begin(self, move: Move) -> None:
-        """Carry out the move itself."""
-        if self.log is not None:
-            self.log.append(moves.say(move))
-        bounds: Bounds = self.world.bounds.states[self.bounds]
-        if move.cost:
-            bounds = replace(bounds, budget=bounds.budget.less(move.cost))
-        if move.to == "rep" and isinstance(move.what, msg.Confirm):
-            bounds = replace(bounds, confirm=0)
-        elif move.to == "stage":
-            bounds = replace(bounds, budget=NO_BUDGET, confirm=0, stage=move.what)
-        self.bounds = self.world.bounds.number(bounds)
-        if move.to == "stage":
-            if move.what == ending.CLOSING:
-                self._later("rep", msg.EndSession())
-            else:
-                self._later("pc", parts.Probe())
-        else:
-            if move.to in ("agent", "server"):
-                self._clock(move.to, move.what.name, runs=False)
-            self._later(move.to, move.what)
-
-    def settle(self) -> State:
-        """Deliver everything that is left to deliver now, and return the state after it.
+    def take(self, to: moves.To, what: Any) -> tuple[Client, Out]:
+        """Deliver an input to the agent or the PC, and all that follows.
 
         Raises:
+            AgentError: the agent refuses an input.
+            NotPossible: the PC cannot do this.
             Endless: it never ends.
         """
-        queue, deliver = self._queue, _DELIVER
+        if to == "agent" and isinstance(what, TimerFired):
+            self._timer(what.name, runs=False)
+        self._later(what, at_agent=to == "agent")
         for _ in range(_CHAIN):
-            if not queue:
-                agent = self.world.tidied(self.agent, self.machine) if self.agent != NONE else NONE
-                return agent, self.server, self.machine, self.wires, self.timers, self.bounds, self.monitor
-            to, what, generation = queue.popleft()
-            if to != "agent" or (generation == self.generation and self.agent != NONE):
-                deliver[to](self, what)
-        raise Endless(f"more than {_CHAIN} deliveries follow from one move; the last ones: {list(queue)[:3]}")
+            if not self._queue:
+                break
+            at_agent, event, generation = self._queue.popleft()
+            if not at_agent:
+                self._at_pc(event)
+            elif generation == self._generation and self.agent != NONE:
+                self._at_agent(event)
+        else:
+            raise Endless(f"more than {_CHAIN} deliveries follow from {moves.plain(what)}")
+        if self.agent != NONE:
+            self.agent = self._agents.number(tidy(self._agents.states[self.agent], self._pcs.states[self.machine]))
+        return Client(self.agent, self.machine, self._clock), Out(tuple(self._net), tuple(self._watch), ())
 
-    def _later(self, to: str, what: Any) -> None:
-        self._queue.append((to, what, self.generation))
+    def _later(self, what: Any, *, at_agent: bool) -> None:
+        self._queue.append((at_agent, what, self._generation))
 
-    def _say(self, source: str, what: Any) -> None:
-        if self.log is not None:
-            self.log.append(f"    {source}: {moves.plain(what)}")
+    def _timer(self, name: str, *, runs: bool) -> None:
+        if (name in self._clock) != runs and name in moves.AGENT_TIMERS:
+            kept = tuple(other for other in self._clock if other != name)
+            self._clock = tuple(sorted((*kept, name))) if runs else kept
 
-    def _watch(self, event: Any) -> None:
-        """Let the monitor hear of it, if it listens to such events."""
-        if type(event) in monitor.HEARS:
-            self.monitor, said = self.world.monitor.step(self.monitor, event)
-            self.out.extend(said)
-
-    def _clock(self, owner: str, name: str, *, runs: bool) -> None:
-        """Start or stop a timer of the agent or the server."""
-        agent, server = self.world.timers.states[self.timers]
-        mine = agent if owner == "agent" else server
-        if (name in mine) != runs:
-            mine = tuple(sorted((*mine, name))) if runs else tuple(n for n in mine if n != name)
-            self.timers = self.world.timers.number((mine, server) if owner == "agent" else (agent, mine))
-
-    # --- the agent ----------------------------------------------------------------------------------------------
-
-    def at_agent(self, event: Any) -> None:
-        """Deliver to the agent's core and carry out what follows, in order."""
+    def _at_agent(self, event: Any) -> None:
         self._say("agent hears", event)
-        self.agent, effects = self.world.agent.step(self.agent, event)
+        self.agent, effects = self._agents.step(self.agent, event)
         for effect in effects:
             kind = type(effect)
             if kind is host.Send:
                 self._say("agent sends", effect.message)
-                self.on_net(net.AgentSends(effect.message))
+                self._net.append(net.AgentSends(effect.message))
             elif kind is host.Request:
-                self._later("pc", parts.HostAsked(effect.op, effect.what))
-            elif kind is SetTimer:
-                if effect.name in moves.AGENT_TIMERS:
-                    self._clock("agent", effect.name, runs=True)
-            elif kind is CancelTimer:
-                self._clock("agent", effect.name, runs=False)
+                self._later(parts.HostAsked(effect.op, effect.what), at_agent=False)
+            elif kind is SetTimer or kind is CancelTimer:
+                self._timer(effect.name, runs=kind is SetTimer)
             elif kind is host.Connect:
-                self.on_net(net.Open())
+                self._net.append(net.Open())
             elif kind is host.Disconnect:
-                self.on_net(net.Close())
+                self._net.append(net.Close())
             elif kind is host.Exit:
-                self.agent_dies()
-                self._later("pc", parts.AgentEnded(effect.reason))
-            elif kind not in _QUIET:
-                self._later("pc", parts.UiAsked(effect))
+                self._agent_dies()
+                self._later(parts.AgentEnded(effect.reason), at_agent=False)
+            elif kind is not host.Note:
+                self._later(parts.UiAsked(effect), at_agent=False)
 
-    def agent_dies(self) -> None:
+    def _agent_dies(self) -> None:
         """No process runs any more: its timers are void and its connection breaks."""
         if self.agent != NONE:
             self.agent = NONE
-            self.generation += 1
-            _, server = self.world.timers.states[self.timers]
-            self.timers = self.world.timers.number(((), server))
-            self.on_net(net.Close())
+            self._generation += 1
+            self._clock = ()
+            self._net.append(net.Close())
 
-    # --- the PC -------------------------------------------------------------------------------------------------
-
-    def at_pc(self, event: Any) -> None:
-        """Deliver to the PC and carry out what follows, in order."""
-        self.machine, effects = self.world.pc.step(self.machine, event)
+    def _at_pc(self, event: Any) -> None:
+        self.machine, effects = self._pcs.step(self.machine, event)
         for effect in effects:
             kind = type(effect)
             if kind is parts.Saw:
                 self._say("pc", effect.what)
-                self._watch(effect.what)
+                if monitor.hears(effect.what):
+                    self._watch.append(effect.what)
+                if self._dial_up and type(effect.what) is seen.WentDown:
+                    self._net.append(net.LineDown())
             elif kind is parts.TellAgent:
-                self._later("agent", effect.what)
+                self._later(effect.what, at_agent=True)
             elif kind is parts.StartAgent:
-                self.agent_dies()
-                self.agent = self.world.newborn
-                self.generation += 1
-                self._later("agent", effect.started)
+                self._agent_dies()
+                self.agent = self.newborn
+                self._generation += 1
+                self._later(effect.started, at_agent=True)
             elif kind is parts.KillAgent:
-                self.agent_dies()
-
-    # --- the network --------------------------------------------------------------------------------------------
-
-    def on_net(self, event: Any) -> None:
-        """Let the network take something up; what its ends hear of it comes later."""
-        self.wires, effects = self.world.net.step(self.wires, event)
-        for effect in effects:
-            self._later("agent" if type(effect) is net.AgentHears else "server", effect.what)
-
-    # --- the session server and the representative ----------------------------------------------------------------
-
-    def at_server(self, event: Any) -> None:
-        """Deliver to the session's core and carry out what follows, in order."""
-        if type(event) is vocabulary.AgentSaid and net.needs_fresh(event.message):
-            event = replace(event, fresh=self._ticket())
-        self._say("server hears", event)
-        self.server, effects = self.world.server.step(self.server, event)
-        for effect in effects:
-            kind = type(effect)
-            if kind is vocabulary.Write:
-                self._say("server", effect.record)
-                self._watch(effect.record)
-            elif kind is vocabulary.ToAgent:
-                self.on_net(net.ServerSends(effect.conn, effect.message))
-            elif kind is vocabulary.HangUp:
-                self.on_net(net.ServerCloses(effect.conn))
-            elif kind is SetTimer:
-                if effect.name in moves.SERVER_TIMERS:
-                    self._clock("server", effect.name, runs=True)
-            elif kind is CancelTimer:
-                self._clock("server", effect.name, runs=False)
-            else:
-                self._at_console(effect.message)
-
-    def _ticket(self) -> str:
-        """The string a ticket is made from depends on its restart only, so that equal situations are equal states."""
-        return f"ticket-{self.world.server.states[self.server].durable.restart.number}"
-
-    def _at_console(self, message: Any) -> None:
-        """The representative sees a question, or that what it was about is no longer to be decided."""
-        bounds: Bounds = self.world.bounds.states[self.bounds]
-        if isinstance(message, msg.ConfirmRestart) and bounds.stage == ending.FAULTS:
-            self.bounds = self.world.bounds.number(replace(bounds, confirm=message.order))
-        elif isinstance(message, msg.RestartView) and bounds.confirm == message.order:
-            self.bounds = self.world.bounds.number(replace(bounds, confirm=0))
-
-    def from_rep(self, message: Any) -> None:
-        """The representative says something."""
-        self._watch(message)
-        self.at_server(vocabulary.RepSaid(REP, message, self._ticket()))
+                self._agent_dies()
 
 
-_DELIVER: Final = {
-    "agent": Turn.at_agent, "pc": Turn.at_pc, "net": Turn.on_net, "server": Turn.at_server, "rep": Turn.from_rep,
-}  # fmt: skip
+def tidy(mind: agent_core.AgentState, body: pc.PcState) -> agent_core.AgentState:
+    """Return an agent with its counters set back where nothing refers to them: equal situations are equal states,
+    however many requests and windows there were before.
+
+    How often a connection has failed decides the wait until the next try only, and time is erased: more than one
+    failure in a row is one.
+    """
+    if mind.hands.op and not mind.hands.doing and not body.calls:
+        mind = replace(mind, hands=replace(mind.hands, op=0))
+    asked = any(question.prompt for question in mind.questions) or any(w.prompt for w in body.screen.windows)
+    if mind.prompt and not asked:
+        mind = replace(mind, prompt=0)
+    if mind.link.attempts > 1:
+        mind = replace(mind, link=replace(mind.link, attempts=1))
+    return mind
+
+
+def at_session(cores: Component, before: Session, event: Any, say: Say = _silent) -> tuple[Session, Out]:
+    """Deliver one input to a session's core: what it hears, a timer of its own, or what the representative says.
+
+    Raises:
+        SessionError: the core refuses the input.
+    """
+    fresh = f"ticket-{cores.states[before.core].durable.restart.number}"
+    # A ticket is made from its restart's number only, so that equal situations are equal states.
+    clock, watch = before.timers, list[Any]()
+    if isinstance(event, moves.RepSays):
+        if monitor.hears(event.message):
+            watch.append(event.message)
+        event = vocabulary.RepSaid(REP, event.message, fresh)
+    elif isinstance(event, vocabulary.AgentSaid) and net.needs_fresh(event.message):
+        event = replace(event, fresh=fresh)
+    elif isinstance(event, TimerFired):
+        clock = tuple(name for name in clock if name != event.name)
+    say("server hears", event)
+    core, effects = cores.step(before.core, event)
+    wires, console = list[Any](), list[Any]()
+    for effect in effects:
+        kind = type(effect)
+        if kind is vocabulary.Write:
+            say("server", effect.record)
+            if monitor.hears(effect.record):
+                watch.append(effect.record)
+        elif kind is vocabulary.ToAgent and effect.conn == THIEF:
+            watch.append(monitor.ThiefHears(effect.message))
+        elif kind is vocabulary.ToAgent:
+            wires.append(net.ServerSends(effect.conn, effect.message))
+        elif kind is vocabulary.HangUp:
+            if effect.conn != THIEF:
+                wires.append(net.ServerCloses(effect.conn))
+        elif kind is SetTimer or kind is CancelTimer:
+            kept = tuple(name for name in clock if name != effect.name)
+            wanted = kind is SetTimer and effect.name in moves.SERVER_TIMERS
+            clock = tuple(sorted((*kept, effect.name))) if wanted else kept
+        elif type(effect.message) in _CONSOLE:
+            console.append(effect.message)
+    return Session(core, clock), Out(tuple(wires), tuple(watch), tuple(console))

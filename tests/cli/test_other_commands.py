@@ -191,7 +191,7 @@ def test_version_and_help(rrsim_cli: Any) -> None:
     names = [c.name for c in cli_app.app.registered_commands]
     assert names == [
         "run", "list", "show", "compare", "schema", "coverage", "replay", "reap", "judge", "new", "broken", "bench",
-        "doctor", "nights", "serve",
+        "doctor", "nights", "swarm", "shrink", "search", "conform", "serve",
     ]
     assert [n for n in names if n not in answer.out] == []
 

@@ -17,14 +17,19 @@ from rrsim.agent import core as agent_core
 from rrsim.agent import host
 from rrsim.backends.sim import pc
 from rrsim.backends.sim.compiled import REAL, Parts
+from rrsim.backends.sim.stranger import STRANGE_MACHINE
+from rrsim.broken.catalogue import BUGS as CATALOGUE
 from rrsim.explore.model import INVARIANTS, Budget, Model
+from rrsim.explore.models import named
 from rrsim.explore.models.application import APPLICATION
+from rrsim.explore.models.phone import PHONE
 from rrsim.explore.models.safe_mode import SAFE_MODE
-from rrsim.explore.search import Report, run
+from rrsim.explore.report import Limits, Report
+from rrsim.explore.search import run
 from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.protocol.settings import Account
-from rrsim.protocol.timers import TimerFired
+from rrsim.protocol.timers import SetTimer, TimerFired
 from rrsim.server import core as server_core
 from rrsim.server import vocabulary
 
@@ -32,6 +37,8 @@ Step = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
 PLAIN = replace(APPLICATION, budget=Budget(asks=1))
 LOSSY = replace(APPLICATION, budget=Budget(asks=1, faults=1, losses=1))
 FOREIGN = replace(APPLICATION, budget=Budget(asks=1, faults=1, foreign=1, sudden=1))
+STRANGER = replace(APPLICATION, budget=Budget(asks=1, faults=1, strangers=1))
+CANCELLING = replace(PHONE, budget=Budget(asks=1, faults=1, cancels=1))
 CLOSING = replace(APPLICATION, budget=Budget(asks=1, faults=1, troubles=1, chats=1))
 
 
@@ -183,6 +190,23 @@ def _answers_with_a_ghost(state: Any, event: Any) -> tuple[Any, tuple[Any, ...]]
     return after, effects
 
 
+def _any_machine(_: Any, event: Any) -> Any:
+    """Whoever shows the ticket is taken for the customer's PC (rule 5)."""
+    if isinstance(event, vocabulary.Claimed) and event.machine == STRANGE_MACHINE:
+        return replace(event, machine="machine-1")
+    return event
+
+
+def _deaf_to_cancel(_: Any, event: Any) -> Any:
+    """Phone mode's way out does nothing (R11)."""
+    return None if isinstance(event, host.CancelClicked) else event
+
+
+def _nobody_leaves(_: Any, event: Any) -> Any:
+    """No to *keep the session open?* counts as Yes (rule 12)."""
+    return replace(event, answer="yes") if isinstance(event, host.Answered) else event
+
+
 BUGS: dict[str, tuple[str, Any, Callable[[], Parts]]] = {
     "resume accepted after expiry": ("I1", PLAIN, lambda: server(_accepts_expired)),
     "ticket accepted twice": ("I2", LOSSY, lambda: server(_ticket_twice)),
@@ -201,6 +225,9 @@ BUGS: dict[str, tuple[str, Any, Callable[[], Parts]]] = {
     "a chat number is skipped": ("I12", CLOSING, lambda: server(does(server_core.step, _counts_chat_twice))),
     "an answer nobody gave": ("I13", PLAIN, lambda: server(hears(server_core.step, _silence_is_yes))),
     "an unconfirmed close counts": ("I13", CLOSING, lambda: agent(_takes_close_for_leaving)),
+    "the reconnect is not cancelled": ("R11", CANCELLING, lambda: agent(hears(agent_core.step, _deaf_to_cancel))),
+    "the customer cannot leave": ("rule 12", CLOSING, lambda: agent(hears(agent_core.step, _nobody_leaves))),
+    "a ticket is good on any machine": ("rule 5", STRANGER, lambda: server(hears(server_core.step, _any_machine))),
     "the old boot is resumed": ("rule 9", LOSSY, lambda: server(does(server_core.step, _back_is_resumed))),
     "a second hello": ("legal input", PLAIN, lambda: agent(_answers_with_a_ghost)),
 }  # fmt: skip
@@ -268,3 +295,55 @@ def test_a_step_that_loses_an_answer_of_windows_is_found() -> None:
 
     report = run(PLAIN, with_part(REAL, pc=hears(pc.step, deaf)))
     assert any(v.invariant in ("I9", "I7") for v in report.violations)
+
+
+def test_a_cycle_without_a_way_out_is_found_in_both_modes() -> None:
+    """Bounded liveness: an agent whose attempt after the restart failed puts the next one off, again and again."""
+
+    def puts_off(state: Any, event: Any) -> tuple[Any, tuple[Any, ...]]:
+        if event == TimerFired("retry") and state.goal == "resuming":
+            return state, (SetTimer("retry", 1),)
+        return agent_core.step(state, event)
+
+    model = replace(PLAIN, budget=Budget(asks=1, faults=1, failures=1))
+    assert run(model).settled
+    for fingerprints in (False, True):
+        report = run(model, agent(puts_off), fingerprints=fingerprints)
+        first = report.violations[0]
+        assert (first.invariant, len(report.violations)) == ("I9", 1)
+        assert "a cycle without a way out" in first.message
+        assert not report.settled
+        assert len([line for line in first.trace if not line.startswith(" ")]) == first.depth
+
+
+@pytest.mark.parametrize(
+    ("bug", "model", "invariant"),
+    [
+        ("safe boot key left", "safe-mode", "I7"),
+        ("Mac restarted", "mac", "I8"),
+        ("foreign restart resumed", "application", "I11"),
+        ("phone-mode cancel ignored", "phone-mode", "R11"),
+        ("second endpoint accepted", "second-machine", "I3"),
+        ("safe mode offered in application mode", "second-restart", "I10"),
+    ],
+)
+def test_bugs_of_the_catalogue_are_found(bug: str, model: str, invariant: str) -> None:
+    [found] = [b for b in CATALOGUE if b.name == bug]
+    report = run(named(model), found.parts(), Limits(violations=1))
+    assert report.outcome == "failed"
+    assert invariant in {violation.invariant for violation in report.violations}
+
+
+def test_a_claim_on_another_customers_session_is_found() -> None:
+    """Two customers: the second one's agent comes back with the first one's session."""
+
+    def mixed_up(_: Any, event: Any) -> Any:
+        if isinstance(event, host.Started) and event.saved is not None and event.saved.session == "session-2":
+            return replace(event, saved=replace(event.saved, session="session-1"))
+        return event
+
+    model = replace(named("two-customers"), budget=Budget(asks=1))
+    report = run(model, agent(hears(agent_core.step, mixed_up)))
+    assert [v.invariant for v in report.violations] == ["legal input"]
+    assert "another customer's" in report.violations[0].message
+    assert "[customer 2]" in "\n".join(report.violations[0].trace)

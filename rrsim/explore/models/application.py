@@ -1,33 +1,49 @@
-"""The application-mode agent and one restart, with one misfortune of any kind."""
+"""The agent in application mode."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from rrsim.explore.model import Budget, Model
-from rrsim.protocol.settings import Account
+from rrsim.explore.models.common import (
+    CALAMITIES,
+    CAUTIOUS,
+    ENDINGS,
+    LEFT_OUT,
+    ONE_OF_ANY,
+    RESTARTS,
+    TWO_OF_ANY,
+    WINDOWS,
+)
 
 APPLICATION: Final = Model(
     name="application",
-    about="Application mode, one customer, one restart by the representative, one misfortune of any kind at any time. "
-    "The customer is asked before the restart and before the screen is shared again.",
-    account=Account(ask_before_restart=True, ask_before_sharing=True),
+    about="Application mode, one restart by the representative, one misfortune of any kind at any time. The customer "
+    "is asked before the restart and before the screen is shared again.",
+    account=CAUTIOUS,
     sharing=True,
-    budget=Budget(asks=1, faults=1, sudden=1, losses=1, failures=1, troubles=1, foreign=1, chats=1),
-    must_reach=(
-        "session expired", "resumed", "refused", "foreign boot", "late agent turned away", "undone", "cancelled",
-        "session lost", "session ended", "reconnected", "ordered boot by another cause", "screen shared again",
-        "window opened by announcement", "window opened by disconnect",
-    ),
-    left_out=(
-        "two misfortunes in one run, and a second restart ordered by the representative",
-        "service mode, safe mode, Mac customers, phone mode, dial-up, other profiles than the default one",
-        "a second machine, a stolen ticket, a second endpoint, two customers",
-        "a server that is killed, a representative's console that is lost, a transfer",
-        "another user at the logon, a wrong password, nobody at all, a locked desktop",
-        "updates, sleep, fast startup, programs that block the shutdown, a full disk, security tools",
-        "a process that dies between two effects of one step (it may die between any two steps)",
-        "an agent that gives up, calls to Windows that never return, messages that arrive twice",
-        "every statement about durations: 9:59 and 10:00 are the simulator's affair",
-    ),
-)  # fmt: skip
+    budget=ONE_OF_ANY,
+    must_reach=(*RESTARTS, *ENDINGS, *CALAMITIES, *WINDOWS, "screen shared again"),
+    left_out=("two misfortunes together, a second restart ordered by the representative", *LEFT_OUT),
+)
+
+SECOND_RESTART: Final = Model(
+    name="second-restart",
+    about="Application mode, two restarts by the representative, safe mode forced among them, and one connection that "
+    "is lost at any time.",
+    boot_modes=("normal", "safe"),
+    budget=Budget(asks=2, faults=1, losses=1),
+    must_reach=(*RESTARTS, *ENDINGS, *WINDOWS, "reconnected"),
+    left_out=("every other misfortune, prompts, screen sharing and chat", *LEFT_OUT),
+)
+
+TWO_MISFORTUNES: Final = replace(
+    APPLICATION,
+    name="application-deep",
+    about="Application mode, two restarts by the representative, two misfortunes of any kind at any time.",
+    nightly=True,
+    budget=replace(TWO_OF_ANY, asks=2),
+    left_out=("three misfortunes together, a third restart ordered by the representative", *LEFT_OUT),
+)
