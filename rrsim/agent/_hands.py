@@ -90,6 +90,16 @@ def settled(t: Turn, word: Word, result: str) -> None:
         t.part("hands", chores=("clear flag", "remove key", *t.s.hands.chores))
 
 
+_LAST: Final[dict[Word, Word]] = {"settle record": "disarm autostart", "clear flag": "remove key"}
+"""What could not be undone, and what must stay then: whom it starts next tries again (rule 7). Without the entry the
+ticket stays for ever; without the key Windows starts nobody in the safe boots that the flag brings (I6)."""
+
+
+def keep_the_way(t: Turn, word: Word) -> None:
+    """A chore failed: what starts us in the next boot is not taken away."""
+    t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != _LAST.get(word)))
+
+
 def tidy(s: AgentState) -> tuple[Word, ...]:
     """Return the chores that leave nothing of ours behind.
 

@@ -35,7 +35,7 @@ from rrsim.agent import _person as person
 from rrsim.agent import _session as session
 from rrsim.agent import _talk as talk
 from rrsim.agent import host
-from rrsim.agent._hands import IDLE_US, begin_chore, came_late, enqueue, give_up, issue, settled, void
+from rrsim.agent._hands import IDLE_US, begin_chore, came_late, enqueue, give_up, issue, keep_the_way, settled, void
 from rrsim.agent._state import (
     AgentError,
     AgentState,
@@ -227,9 +227,7 @@ def _undone(t: Turn, word: Word, reason: str, certain: bool) -> None:
     if row is None:
         t.note(f"could not {word}: {reason}")
         link.after(t, word)
-        if word == "settle record":
-            # The entry must stay: whom it starts next tries again, or the ticket stays for ever (rule 7).
-            t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != "disarm autostart"))
+        keep_the_way(t, word)
     else:
         _unwind(t, "arm failed", row.name, reason)
     if certain and word == "request restart":
