@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 JOBS ?= 2
+# Many of these tests wait for time to pass: one process more than there are processors.
+UNIT_JOBS ?= 3
 BIN := .venv/bin
 # A home directory that cannot be written to must not stop pip: keep its cache in the checkout then.
 PIP := if ! [ -w "$${HOME:-/nonexistent}" ]; then export PIP_CACHE_DIR=.venv/cache; fi; \
@@ -70,7 +72,7 @@ lint: .venv/dev.stamp ## ruff, mypy --strict and the import contracts
 	$(BIN)/lint-imports
 
 unit: .venv/dev.stamp ## the tests of rrsim itself, repository rules included
-	$(BIN)/python -m pytest tests -n $(JOBS) -m "not wine and not libvirt and not browser"
+	$(BIN)/python -m pytest tests -n $(UNIT_JOBS) -m "not wine and not libvirt and not browser"
 
 scenarios: .venv/dev.stamp ## the scenarios as pytest sees them
 	$(BIN)/python -m pytest scenarios

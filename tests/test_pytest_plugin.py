@@ -43,11 +43,20 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     """A project with this checkout's ``conftest.py`` and two good scenario files."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # Other plugins of this environment cost two seconds a process; one test below lets pytest find ours by itself.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "rrsim.pytest_plugin,pytest_timeout,xdist.plugin")
     pytester.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8"))
     pytester.makeini("[pytest]\naddopts = --strict-markers\n")
     _write(pytester, "boot/comes-back.yaml", GOOD)
     _write(pytester, "initiation/three-places.yaml", MATRIX)
     return pytester
+
+
+def _found_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pytest find its plugins by their entry points."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
 
 
 def _write(pytester: pytest.Pytester, name: str, text: str) -> None:
@@ -56,8 +65,9 @@ def _write(pytester: pytest.Pytester, name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_collects_cases_by_id_in_a_stable_order(project: pytest.Pytester) -> None:
-    """Each case is an item; the header says backend and seed."""
+def test_collects_cases_by_id_in_a_stable_order(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each case is an item; the header says backend and seed. The plugin is found as an installed one is."""
+    _found_by_itself(monkeypatch)
     result = project.runpytest_subprocess("scenarios", "--collect-only", "-q", "--rrsim-seed", "4")
     lines = [x for x in result.outlines if "::" in x]
     assert lines[0] == "scenarios/boot/comes-back.yaml::comes-back"
@@ -240,8 +250,9 @@ def test_bad_options(
     result.stderr.fnmatch_lines([word])
 
 
-def test_default_timeout(project: pytest.Pytester) -> None:
+def test_default_timeout(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pytest-timeout and no time-out set, a case that hangs is stopped; a set time-out wins."""
+    _found_by_itself(monkeypatch)
     pytest.importorskip("pytest_timeout")
     conftest = project.path / "conftest.py"
     conftest.write_text(
