@@ -31,7 +31,7 @@ SERVICE_REFUSALS: Final = replace(
     budget=Budget(asks=1, faults=1, refusals=1),
     must_reach=(*RESTARTS, *ENDINGS, *WINDOWS, "foreign boot", "safe mode boot"),
     left_out=(
-        "a tool that denies the boot flag (the agent tries again in the next boot only, and that may be a safe one: I6)",
+        "a tool that denies the boot flag (the agent tries again in the next boot, which may be a safe one: I6)",
         "a tool that denies silently, or that removes things",
         "every other misfortune, prompts, screen sharing and chat", *LEFT_OUT,
     ),
