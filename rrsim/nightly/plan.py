@@ -12,6 +12,8 @@ from rrsim.nightly.record import Kind
 Part = Literal["simulator", "wine", "vm"]
 PARTS: Final[tuple[Part, ...]] = ("simulator", "wine", "vm")
 SEEDS: Final = 20
+SWARM_SEEDS: Final = 10_000
+"""More than a night's swarm plays for each seed of the simulator's: nights do not look where others have looked."""
 HOUR_S: Final = 3600.0
 LISTS: Final = "scenarios"
 """Where the lists of cases are."""
@@ -32,6 +34,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     again: tuple[str, ...] = ()
     """The command that plays chosen cases a second time; :data:`CASES` in it stands for their list. Empty: none."""
     counts: bool = True
+    deep: bool = False
+    """Goes on until a limit stops it: exit code 2 is how it ends, and no failure."""
 
 
 CASES: Final = "{cases}"
@@ -73,6 +77,7 @@ def night(parts: Sequence[Part], folder: str, *, first_seed: int, seeds: int = S
             _scenarios("simulator", "simulator", folder, words, HOUR_S),
             Step(name="broken", part="simulator", kind="rrsim", command=("rrsim", "broken", "--format", "json"),
                  limit_s=HOUR_S, results="broken.json"),
+            *_exploration(folder, first_seed),
         ]
     if "wine" in parts:
         steps += _wine(folder, jobs)
@@ -84,6 +89,20 @@ def night(parts: Sequence[Part], folder: str, *, first_seed: int, seeds: int = S
             _reap("vm"),
         ]
     return steps
+
+
+def _exploration(folder: str, first_seed: int) -> list[Step]:
+    """Return the steps that look where no scenario does: every interleaving of small models, and random runs."""
+    search = ("rrsim", "search", "--json")
+    swarm = ("rrsim", "swarm", "--seeds", f"{first_seed * SWARM_SEEDS}..", "--time", "30m", "--out", f"{folder}/swarm")
+    return [
+        Step(name="search", part="simulator", kind="rrsim", limit_s=HOUR_S,
+             command=(*search, f"{folder}/search.json", "--all")),
+        Step(name="search-deep", part="simulator", kind="rrsim", limit_s=2 * HOUR_S, deep=True,
+             command=(*search, f"{folder}/search-deep.json", "--set", "nightly", "--memory", "8GB")),
+        Step(name="swarm", part="simulator", kind="rrsim", limit_s=HOUR_S, command=(*swarm, "--format", "json"),
+             results="swarm.json"),
+    ]  # fmt: skip
 
 
 def _wine(folder: str, jobs: int) -> list[Step]:

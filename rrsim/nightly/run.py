@@ -17,7 +17,7 @@ from typing import IO, Final
 
 import msgspec
 
-from rrsim.cli.exit_codes import HARNESS, OK
+from rrsim.cli.exit_codes import HARNESS, OK, UNKNOWN
 from rrsim.live_clock import monotonic_us, wall_time
 from rrsim.nightly.outcomes import BAD
 from rrsim.nightly.plan import Step, second_try
@@ -131,6 +131,8 @@ class Player:
             return msgspec.structs.replace(blank, state=state, own_code=own, log=log.name, note=f"ended {word}")
         with log.open("rb") as file:
             code = code_of(step.kind, own, _end_of(file))
+        if step.deep and code == UNKNOWN:
+            code = OK
         return msgspec.structs.replace(blank, state="ended", code=code, own_code=own, log=log.name)
 
     def _environment(self, step: Step) -> dict[str, str]:
