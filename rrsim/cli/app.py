@@ -257,11 +257,19 @@ def broken_command(
     format_: Format = "text",
     keyword: Annotated[str, typer.Option("-k", help="Only bugs whose name contains this.")] = "",
     backend: Annotated[str, typer.Option(help="sim: every bug; wine: broken agents on real machines.")] = "sim",
-    jobs: Annotated[int, typer.Option(min=0, help="With --backend wine: machines at a time; 0: as many as help.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Machines or processes at a time; 0: as many as help.")] = 0,
+    by: Annotated[str, typer.Option(help="Who hunts: some of scenarios, search, swarm; default: scenarios.")] = "",
+    starts: Annotated[int, typer.Option(min=1, help="With --by swarm: from so many first seeds.")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help="With --by swarm: seeds at most from each.")] = 2_000,
 ) -> None:
-    """Run the scenarios against every deliberate bug; one that survives fails."""
+    """Hunt every deliberate bug; one that survives fails."""
     from rrsim.cli import measure
 
+    if by:
+        from rrsim.cli import score
+
+        wanted = score.Wanted(by=by, format=format_, keyword=keyword, starts=starts, seeds=seeds, jobs=jobs)
+        raise typer.Exit(score.run(wanted))
     if backend != "sim":
         raise typer.Exit(measure.broken_live(backend, _format(format_), keyword, tuple(paths or ()), jobs))
     raise typer.Exit(measure.broken(_format(format_), keyword, tuple(paths or ())))

@@ -32,7 +32,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "nights": ("rrsim nights", "rrsim nights -k wifi --last 10", "rrsim nights --html out/nights.html"),
     "judge": ("rrsim judge out/failures/late-seed1/history.jsonl",),
     "new": ("rrsim new wifi-late", "rrsim new wifi-late --area network"),
-    "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json", "rrsim broken --backend wine"),
+    "broken": ("rrsim broken", "rrsim broken -k ticket", "rrsim broken --format json", "rrsim broken --backend wine",
+               "rrsim broken --by search,swarm -k ticket"),
     "bench": ("rrsim bench", "rrsim bench --format json", "rrsim bench --live", "rrsim bench --live --agents 1000",
               "rrsim bench --vm", "rrsim bench --swarm", "rrsim bench --search"),
     "swarm": (

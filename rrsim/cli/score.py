@@ -1,0 +1,166 @@
+"""``rrsim broken --by``: who finds which deliberate bug (scenarios, search, swarm), and after how much."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from typing import Final
+
+import msgspec
+
+from rrsim.broken.bug import Bug
+from rrsim.broken.catalogue import BUGS
+from rrsim.broken.hunt import hunt, sound
+from rrsim.cli import choose
+from rrsim.cli.errors import CommandError, say
+from rrsim.cli.exit_codes import exit_code
+from rrsim.explore import score
+from rrsim.explore.models import of_set
+from rrsim.explore.score import Score
+from rrsim.report import json_out
+
+HUNTERS: Final = ("scenarios", "search", "swarm")
+FORMATS: Final = ("text", "json", "markdown")
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for."""
+
+    by: str
+    """Hunters, separated by commas."""
+    format: str = "text"
+    keyword: str = ""
+    starts: int = score.STARTS
+    seeds: int = score.MOST_SEEDS
+    jobs: int = 0
+    """Processes; 0: one for each processor."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One bug, and what each hunter made of it."""
+
+    bug: str
+    about: str
+    scenario: str = ""
+    """The first scenario that caught it; empty: none did, or none was asked."""
+    cases: int = 0
+    """Scenarios that were played up to the one that settled it."""
+    scores: tuple[Score, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether anybody found it."""
+        return bool(self.scenario) or any(one.found for one in self.scores)
+
+
+def run(wanted: Wanted) -> int:
+    """Hunt, print the table, and return 1 if a bug was found by nobody.
+
+    Raises:
+        CommandError: no such hunter, format or bug.
+    """
+    hunters = tuple(one.strip() for one in wanted.by.split(",") if one.strip())
+    if not hunters or set(hunters) - set(HUNTERS):
+        raise CommandError(f"--by with some of {', '.join(HUNTERS)}", repr(wanted.by), "--by search,swarm")
+    if wanted.format not in FORMATS:
+        raise CommandError(f"--format with one of {', '.join(FORMATS)}", repr(wanted.format), "--format markdown")
+    bugs = [bug for bug in BUGS if wanted.keyword.casefold() in bug.name.casefold()]
+    if not bugs:
+        raise CommandError("the name of a deliberate bug, or part of it", repr(wanted.keyword), "rrsim broken")
+    rows: dict[str, Row] = {}
+    interrupted = False
+    try:
+        for row in _hunted(bugs, hunters, wanted):
+            rows[row.bug] = row
+            if wanted.format == "text":
+                print("\n".join(_text(row)), flush=True)
+            say(f"{len(rows)} of {len(bugs)} bugs")
+    except KeyboardInterrupt:
+        interrupted = True
+        say(f"stopped by the user after {len(rows)} of {len(bugs)} bugs")
+    ordered = [rows[bug.name] for bug in bugs if bug.name in rows]
+    _print(ordered, hunters, wanted.format)
+    missed = [row.bug for row in ordered if not row.found]
+    if missed:
+        say(f"expected: every bug found by somebody\n     saw: {', '.join(missed)} found by nobody\n"
+            "     try: more seeds, a larger model, or a scenario that reaches it")
+    return exit_code(["failed"] if missed else [], interrupted=interrupted)
+
+
+def _hunted(bugs: list[Bug], hunters: tuple[str, ...], wanted: Wanted) -> Iterator[Row]:
+    count = wanted.jobs or os.cpu_count() or 1
+    with ProcessPoolExecutor(count, initializer=_leave_ctrl_c_to_the_parent) as pool:
+        waiting: list[Future[Row]] = [
+            pool.submit(_one, bug.name, hunters, wanted.starts, wanted.seeds) for bug in bugs
+        ]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _one(name: str, hunters: tuple[str, ...], starts: int, seeds: int) -> Row:
+    """Hunt one bug, in a process of its own."""
+    (bug,) = (one for one in BUGS if one.name == name)
+    scenario, cases, scores = "", 0, list[Score]()
+    if "scenarios" in hunters:
+        loaded, _ = choose.load(())
+        found = hunt(bug, sound(loaded))
+        scenario, cases = (found.catches[0].scenario if found.catches else ""), found.cases
+    if "search" in hunters:
+        scores.append(score.by_search(bug, of_set("standard")))
+    if "swarm" in hunters:
+        scores.append(score.by_swarm(bug, starts=starts, most_seeds=seeds))
+    return Row(bug=name, about=bug.about, scenario=scenario, cases=cases, scores=tuple(scores))
+
+
+def _text(row: Row) -> Iterator[str]:
+    yield f"{'found  ' if row.found else 'MISSED '} {row.bug}"
+    if row.cases:
+        yield f"    scenarios: {row.scenario or 'not caught'} ({row.cases} cases)"
+    yield from (f"    {one.line()}" for one in row.scores)
+
+
+def _print(rows: list[Row], hunters: tuple[str, ...], format_: str) -> None:
+    if format_ == "json":
+        print(json_out.dumps({"bugs": [{**msgspec.to_builtins(row), "found": row.found} for row in rows]}))
+        return
+    if format_ == "markdown":
+        print("\n".join(_markdown(rows, hunters)))
+        return
+    counts = {
+        name: sum(bool(row.scenario) if name == "scenarios" else any(s.found for s in row.scores if s.by == name)
+                  for row in rows) for name in hunters
+    }
+    print(f"{len(rows)} bugs; found by {', '.join(f'{name}: {count}' for name, count in counts.items())}; "
+          f"by nobody: {sum(not row.found for row in rows)}")
+
+
+def _markdown(rows: list[Row], hunters: tuple[str, ...]) -> Iterator[str]:
+    titles = {"scenarios": "scenario", "search": "search: states", "swarm": "swarm: seeds, steps"}
+    yield "| bug | " + " | ".join(titles[name] for name in HUNTERS if name in hunters) + " |"
+    yield "| --- " * (1 + len(hunters)) + "|"
+    for row in rows:
+        cells = [row.bug]
+        if "scenarios" in hunters:
+            cells.append(row.scenario or "-")
+        by = {one.by: one for one in row.scores}
+        cells += [_cell(by[name]) for name in ("search", "swarm") if name in by]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _cell(one: Score) -> str:
+    if not one.found:
+        return "-"
+    if one.by == "search":
+        return f"{one.effort:,} ({one.what})"
+    seldom = f", {one.missed} of {one.starts} missed" if one.missed else ""
+    return f"{one.effort:,}{seldom} ({one.what}, {one.steps})"
