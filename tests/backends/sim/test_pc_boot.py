@@ -48,6 +48,15 @@ def test_service_not_listed_does_not_start_in_safe_mode() -> None:
     assert not pc.state.process.running
 
 
+def test_nobody_can_start_a_service_in_safe_mode_without_its_key() -> None:
+    """Windows says ERROR_NOT_SAFEBOOT_SERVICE, whoever asks; a program of the customer's it starts."""
+    pc = Pc("service").started().call(host.SetBootFlag()).restarted().at_desktop()
+    with pytest.raises(NotPossible, match="in safe mode without its key"):
+        pc.started()
+    own = Pc("application").started().call(host.SetBootFlag()).restarted().at_desktop().started()
+    assert own.state.process.running
+
+
 def test_safe_mode_that_hangs_never_reaches_the_welcome_screen() -> None:
     pc = Pc("service", safe_mode_hangs=True).started().call(host.SetBootFlag())
     pc.call(host.RequestRestart(False)).settle()

@@ -56,6 +56,9 @@ def _start_support(t: Turn, what: parts.StartSupport) -> None:
         raise NotPossible(f"ask for support: nobody is at the desktop (phase {state.power.phase}, desktop "
                           f"{state.session.desktop})")
     if not state.process.running:
+        if state.mode == "service" and state.power.safe_mode and not state.disk.safe_key:
+            # ERROR_NOT_SAFEBOOT_SERVICE, 1084: the service control manager starts no other services there.
+            raise NotPossible("ask for support: Windows does not start the service in safe mode without its key")
         # Asking anew fetches the program anew; a running one is used as it is (R1: no second download).
         t.disk(program=True, service=state.mode == "service")
         if not agentproc.start(t, "customer"):
