@@ -57,7 +57,7 @@ class LocalCluster:
             process.terminate()
         for process in (*self.workers, self._scheduler):
             try:
-                process.wait(20)
+                process.wait(5)  # one that tells a scheduler of its end that is ending too may hang
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

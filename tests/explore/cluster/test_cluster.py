@@ -140,11 +140,12 @@ def test_the_same_task_twice_is_done_twice(dask: OnDask) -> None:
 def test_waiting_tasks_can_be_forgotten(dask: OnDask) -> None:
     for _ in range(30):
         dask.submit(who, b"0.2")
-    dask.gather(0.5)
+    early = dask.gather(0.5)
     forgotten = dask.cancel()
     assert forgotten > 0
-    left = gather_all(dask, 30 - forgotten, patience_s=3)
-    assert all(done.data for done in left.values())
+    left = gather_all(dask, 30 - forgotten - len(early))
+    assert len(left) == 30 - forgotten - len(early)
+    assert all(done.data for done in (*early, *left.values()))
     assert dask.gather(0.0) == []
 
 
