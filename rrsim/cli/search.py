@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from rrsim import __version__
 from rrsim.cli.clock import elapsed_s
@@ -51,6 +52,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     memory: str = "4GB"
     checkpoint: str = ""
     json: str = ""
+    found: str = ""
+    """Folder for the scenarios of what is broken; empty: none are made."""
 
 
 def search(wanted: Wanted) -> int:
@@ -78,6 +81,8 @@ def search(wanted: Wanted) -> int:
         say(f"{STOPPED}: {len(done)} of {len(models)} models were begun")
     if len(done) > 1:
         _total(done)
+    if wanted.found:
+        _keep(Path(wanted.found), done)
     if wanted.json:
         _write(wanted.json, done, len(models))
     return exit_code([report for _, report in done], begun_all=len(done) == len(models))
@@ -229,6 +234,27 @@ def _total(done: Sequence[tuple[Model, Report]]) -> None:
             broken = [f"{v.invariant}: {v.message}" for v in report.violations]
             never = [f"never occurred: {', '.join(report.never)}"] if report.complete and report.never else []
             print(f"  {report.outcome} {model.name}: {'; '.join(broken or never) or report.why_not}")
+
+
+def _keep(folder: Path, done: Sequence[tuple[Model, Report]]) -> None:
+    """Make a scenario of each violation that the simulator shows too, and say which one it does not show."""
+    from rrsim.explore.shrink import traced
+    from rrsim.explore.shrink.written import scenario_yaml
+
+    for model, report in done:
+        for number, one in enumerate(report.violations, 1):
+            name = f"{model.name}-{one.invariant.replace(' ', '-').lower()}-{number}"
+            try:
+                made = traced.found(model, one.way, one.invariant)
+            except traced.NotExpressible as why:
+                say(f"no scenario of {name}: {why}")
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            remarks = (f"{one.invariant}: {one.message}", f"found by rrsim search {model.name}",
+                       "passes as long as the bug is there: it expects the invariant to be broken")
+            text_ = scenario_yaml(replace(made.scenario, name=name), remarks)
+            (folder / f"{name}.yaml").write_text(text_, encoding="utf-8")
+            print(f"scenario: rrsim run {folder / name}.yaml")
 
 
 def _write(path: str, done: Sequence[tuple[Model, Report]], wanted: int) -> None:

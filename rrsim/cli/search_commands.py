@@ -20,6 +20,7 @@ def search_command(
     checkpoint: Annotated[str, typer.Option(
         help="With one model: go on from this file if it is there, and keep the search in it when it stops."
     )] = "",
+    found: Annotated[str, typer.Option(help="Write what is broken into this folder, as scenario files.")] = "",
     json: Annotated[str, typer.Option("--json", help="Write everything found to this file as JSON.")] = "",
 ) -> None:
     """Go through every interleaving of small models and check every state.
@@ -32,6 +33,6 @@ def search_command(
 
     wanted = search.Wanted(
         models=tuple(models or ()), every=every, set=set_, only_list=only_list, fingerprints=fingerprints,
-        max_states=max_states, memory=memory, checkpoint=checkpoint, json=json,
+        max_states=max_states, memory=memory, checkpoint=checkpoint, json=json, found=found,
     )
     raise typer.Exit(search.search(wanted))

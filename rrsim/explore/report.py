@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -42,6 +42,8 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     """Moves from the start."""
     trace: tuple[str, ...]
     """Each move, and indented under it what followed at the same instant."""
+    way: tuple[Any, ...] = ()
+    """The moves themselves (:class:`rrsim.explore.moves.Move`): a scenario can be made of them."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

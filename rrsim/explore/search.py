@@ -138,7 +138,7 @@ class Search:
             if broken.invariant in self.world.model.invariants and key not in self.broken:
                 self.broken[key] = Violation(
                     invariant=broken.invariant, message=broken.message, depth=self.depth(at) + (move is not None),
-                    trace=tuple(self.trace(at, move)),
+                    trace=tuple(self.trace(at, move)), way=(*self.path(at)[0], *(() if move is None else (move,))),
                 )
 
     def depth(self, number: int) -> int:

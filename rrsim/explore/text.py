@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from rrsim.explore.model import Model
 from rrsim.explore.report import Report
@@ -90,7 +91,10 @@ def left_out(model: Model, report: Report) -> Sequence[str]:
 
 def as_data(model: Model, report: Report) -> dict[str, Any]:
     """Return everything a report says, for JSON."""
-    data: dict[str, Any] = msgspec.to_builtins(report)
+    told = [msgspec.to_builtins(replace(one, way=())) for one in report.violations]
+    for one in told:
+        del one["way"]  # the trace says it for readers
+    data: dict[str, Any] = msgspec.to_builtins(replace(report, violations=())) | {"violations": told}
     return {
         **data, "outcome": report.outcome, "about": model.about, "bounds": msgspec.to_builtins(model.budget),
         "covered": covered(report), "invariants": list(model.invariants), "left_out": list(left_out(model, report)),
