@@ -33,7 +33,8 @@ from tests.backends.live.vm import rig as vm_rig
 from tests.images.windows import played_build
 from tests.images.windows.build_rig import ROOT, Rig
 
-pytestmark = [pytest.mark.libvirt, pytest.mark.timeout(1500)]
+# Minutes of emulation: for the night, so that every commit has its time for scenarios.
+pytestmark = [pytest.mark.libvirt, pytest.mark.nightly, pytest.mark.timeout(1500)]
 pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
 SECURE = "0600000001"
 """The firmware's variable SecureBoot: attributes, then 1."""
