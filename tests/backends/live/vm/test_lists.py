@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rrsim.backends.live.vm.bench import DEFAULT_SCALE
-from rrsim.backends.live.vm.guest_pc import CAPABILITIES, RESOLUTION_US
+from rrsim.backends.live.vm.guest_pc import CAPABILITIES, RESOLUTION_US, RESTART_US
 from rrsim.images.loader import load
-from rrsim.scenario import actions, needs
+from rrsim.scenario import actions, needs, scaling
 from rrsim.scenario.accounts import account_of
 from tests.backends.live.wine.test_lists import listed
 
@@ -20,6 +20,7 @@ def test_every_listed_case_can_run_in_a_virtual_machine(name: str, scale: float)
     for case in listed(name):
         assert set(needs.needs(case)) <= has, case.id
         assert needs.too_close(case, account_of(case.given), RESOLUTION_US, scale) == "", case.id
+        scaling.check(scale, account_of(case.given).resume_window_us, RESTART_US)  # a shorter window is skipped
 
 
 def test_the_list_for_every_commit_has_what_was_promised() -> None:
