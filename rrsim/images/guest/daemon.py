@@ -157,6 +157,11 @@ class Daemon:
         doing.mint(self._settings, machine_id, hostname)
         return {}
 
+    def do_sync(self) -> Message:
+        """Have everything that was written on the disk before answering."""
+        os.sync()
+        return {}
+
     def do_network(self) -> Message:
         """List network cards."""
         return look.network()

@@ -17,12 +17,14 @@ from rrsim.backends.live.vm.vm import Vm
 from rrsim.backends.live.wine.pc import CAPABILITIES as ON_WINE
 from rrsim.backends.live.wine.pc import WindowsPc
 from rrsim.backends.live.wine.power import NotPossible
+from rrsim.machine.adapters import Watch
 from rrsim.machine.interface import Capability
 
 CAPABILITIES: Final[frozenset[Capability]] = ON_WINE
 RESOLUTION_US: Final = 4_000_000
 """What a guest under emulation can tell apart at a deadline."""
 RESTART_US: Final = 30_000_000
+SYNC_LIMIT_S: Final = 60.0
 """How long a restart takes at most, with the agent back, where the processor is emulated and the host is busy."""
 SCREENSHOT_LIMIT_S: Final = 20.0
 MODEM_PORT: Final = 1
@@ -107,6 +109,15 @@ class GuestPc(WindowsPc):
         await super().power_on()
         # The mark in its registry is that of the boot that was kept; each restore counts as a boot of its own.
         await self.run(["reg", "add", MARK_KEY, "/v", "mark", "/d", self.boot, "/f"])
+
+    async def watch(self, watches: tuple[Watch, ...]) -> None:
+        """Have the machine tell when what is watched changes; what was installed until now is on its disk.
+
+        A customer's program was installed long before a power cut takes what Windows has not written yet; here it was a
+        moment ago.
+        """
+        await self.site_of_guest.port.ask("sync", limit_s=SYNC_LIMIT_S)
+        await super().watch(watches)
 
     @property
     def stand_ins(self) -> tuple[str, ...]:
