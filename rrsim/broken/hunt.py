@@ -98,7 +98,7 @@ def hunt(bug: Bug, scenarios: Sequence[Scenario], seed: int = 1) -> HuntResult:
             catches.append(Catch(scenario.id, failed))
             if len(catches) >= ENOUGH:
                 break
-    _forget(parts)
+    forget(parts)
     return HuntResult(
         name=bug.name, about=bug.about, where=bug.where, catches=tuple(catches), cases=cases, errors=errors
     )
@@ -115,7 +115,7 @@ def likeliest_first(bug: Bug, scenarios: Sequence[Scenario]) -> list[Scenario]:
     return sorted(scenarios, key=likelihood)
 
 
-def _forget(parts: Parts) -> None:
+def forget(parts: Parts) -> None:
     """Drop what the memos of the broken steps have learnt: nobody will ask for it again."""
     for name in STEPS:
         step = getattr(parts, name)

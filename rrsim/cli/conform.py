@@ -19,6 +19,7 @@ from rrsim.scenario import history_io
 from rrsim.scenario.history import History
 
 Outcome = Literal["allowed", "forbidden", "unknown", "not modelled"]
+_BEGIN: Final = b'{"rrsim_history"'
 FORMATS: Final = ("text", "json")
 SAY_EVERY: Final = 50
 """Progress is told after so many histories."""
@@ -81,7 +82,7 @@ def _files(path: str) -> list[Path]:
     where = Path(path)
     if where.is_dir():
         found = sorted(where.rglob("*.jsonl"))
-        found = [one for one in found if one.read_bytes()[:20].startswith(b'{"rrsim_history"')]
+        found = [one for one in found if _begins_as_history(one)]
     else:
         found = [where] if where.is_file() else []
     if not found:
@@ -90,6 +91,11 @@ def _files(path: str) -> list[Path]:
             "rrsim run --histories out/histories, then: rrsim conform out/histories",
         )
     return found
+
+
+def _begins_as_history(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(len(_BEGIN)) == _BEGIN
 
 
 def ask(file: Path, most_states: int) -> Answer:

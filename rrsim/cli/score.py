@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from typing import Final
 
 import msgspec
@@ -14,9 +11,11 @@ from rrsim.broken.bug import Bug
 from rrsim.broken.catalogue import BUGS
 from rrsim.broken.hunt import hunt, sound
 from rrsim.cli import choose
-from rrsim.cli.errors import CommandError, say
+from rrsim.cli.errors import CommandError, environment_error, say
+from rrsim.cli.execute import Progress
 from rrsim.cli.exit_codes import exit_code
 from rrsim.explore import score
+from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.models import of_set
 from rrsim.explore.score import Score
 from rrsim.report import json_out
@@ -70,16 +69,19 @@ def run(wanted: Wanted) -> int:
     if not bugs:
         raise CommandError("the name of a deliberate bug, or part of it", repr(wanted.keyword), "rrsim broken")
     rows: dict[str, Row] = {}
+    progress = Progress(len(bugs), "bugs")
     interrupted = False
     try:
         for row in _hunted(bugs, hunters, wanted):
             rows[row.bug] = row
             if wanted.format == "text":
                 print("\n".join(_text(row)), flush=True)
-            say(f"{len(rows)} of {len(bugs)} bugs")
+            progress.done(len(rows))
     except KeyboardInterrupt:
         interrupted = True
         say(f"stopped by the user after {len(rows)} of {len(bugs)} bugs")
+    finally:
+        progress.close()
     ordered = [rows[bug.name] for bug in bugs if bug.name in rows]
     _print(ordered, hunters, wanted.format)
     missed = [row.bug for row in ordered if not row.found]
@@ -90,25 +92,25 @@ def run(wanted: Wanted) -> int:
 
 
 def _hunted(bugs: list[Bug], hunters: tuple[str, ...], wanted: Wanted) -> Iterator[Row]:
-    count = wanted.jobs or os.cpu_count() or 1
-    with ProcessPoolExecutor(count, initializer=_leave_ctrl_c_to_the_parent) as pool:
-        waiting: list[Future[Row]] = [
-            pool.submit(_one, bug.name, hunters, wanted.starts, wanted.seeds) for bug in bugs
-        ]
-        try:
-            for done in as_completed(waiting):
-                yield done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    cluster = open_cluster(jobs=wanted.jobs, tasks=len(bugs))
+    try:
+        names = {
+            cluster.submit(hunt_one, msgspec.msgpack.encode((bug.name, hunters, wanted.starts, wanted.seeds))): bug.name
+            for bug in bugs
+        }
+        while names:
+            for done in cluster.gather():
+                name = names.pop(done.number)
+                if done.error:
+                    raise environment_error(f"the hunt for {name!r} to end", done.error, "the same command again")
+                yield msgspec.msgpack.decode(done.data, type=Row)
+    finally:
+        cluster.close()
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _one(name: str, hunters: tuple[str, ...], starts: int, seeds: int) -> Row:
-    """Hunt one bug, in a process of its own."""
+def hunt_one(payload: bytes) -> bytes:
+    """Hunt one bug, in a worker of its own."""
+    name, hunters, starts, seeds = msgspec.msgpack.decode(payload, type=tuple[str, tuple[str, ...], int, int])
     (bug,) = (one for one in BUGS if one.name == name)
     scenario, cases, scores = "", 0, list[Score]()
     if "scenarios" in hunters:
@@ -119,7 +121,9 @@ def _one(name: str, hunters: tuple[str, ...], starts: int, seeds: int) -> Row:
         scores.append(score.by_search(bug, of_set("standard")))
     if "swarm" in hunters:
         scores.append(score.by_swarm(bug, starts=starts, most_seeds=seeds))
-    return Row(bug=name, about=bug.about, scenario=scenario, cases=cases, scores=tuple(scores))
+    return msgspec.msgpack.encode(
+        Row(bug=name, about=bug.about, scenario=scenario, cases=cases, scores=tuple(scores))
+    )
 
 
 def _text(row: Row) -> Iterator[str]:

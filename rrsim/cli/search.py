@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from rrsim import __version__
 from rrsim.cli.clock import elapsed_s
 from rrsim.cli.errors import CommandError, say
 from rrsim.cli.exit_codes import HARNESS, OK, PRODUCT, UNKNOWN
+from rrsim.cli.status import StatusLine
 from rrsim.explore import text
 from rrsim.explore.checkpoint import CheckpointError, load, save
 from rrsim.explore.component import TooManyStates
@@ -166,14 +166,13 @@ class _Watched:
         self._began = self._saved = elapsed_s()
         self._before = len(going.store)
         self._next = self._began + PATIENCE_S
-        self._terminal = sys.stderr.isatty()
-        self._shown = False
+        self._line = StatusLine()
 
     def look(self, progress: Progress) -> str:
         """Take a look; return why to stop, or nothing."""
         now = elapsed_s()
         if now >= self._next:
-            self._next = now + (PATIENCE_S / 4 if self._terminal else EVERY_S)
+            self._next = now + (PATIENCE_S / 4 if self._line.terminal else EVERY_S)
             self._show(progress, now)
         if self._path is not None and now - self._saved >= SAVED_EVERY_S:
             save(self._going, self._path)
@@ -182,22 +181,15 @@ class _Watched:
 
     def _show(self, progress: Progress, now: float) -> None:
         rate = (progress.states - self._before) / (now - self._began)
-        line = (
+        self._line.show(
             f"{self._name}: {progress.states:,} states, {rate:,.0f} states/s, depth {progress.depth}, frontier "
             f"{progress.frontier:,}, {progress.memory_bytes / 1e6:,.0f} MB"
         )
-        if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{line}")
-            sys.stderr.flush()
-            self._shown = True
-        else:
-            say(f"… {line}")
 
     def end(self, report: Report) -> None:
         """Say what the search has cost."""
         took_s = max(elapsed_s() - self._began, 1e-6)
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
+        self._line.erase()
         say(
             f"{self._name}: {report.outcome} after {took_s:.1f} s, {(report.states - self._before) / took_s:,.0f} "
             f"states/s; the process grew by {report.grown_bytes / 1e6:,.0f} MB"

@@ -13,6 +13,7 @@ from rrsim import __version__
 from rrsim.cli import clock
 from rrsim.cli.errors import CommandError, environment_error, say
 from rrsim.cli.exit_codes import HARNESS, PRODUCT, UNKNOWN, worst
+from rrsim.cli.status import StatusLine
 from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.cluster.seam import ClusterError
 from rrsim.explore.shrink.shrink import Shrunk, reason, shrink
@@ -120,32 +121,24 @@ class Line:
 
     def __init__(self, began: float) -> None:
         self._began = self._said = began
-        self._terminal = sys.stderr.isatty()
-        self._open = False
+        self._line = StatusLine()
 
     def shows(self, now: Progress) -> None:
         """Show how far it is."""
         at = clock.elapsed_s()
-        if at - self._said < (0.2 if self._terminal else EVERY_S):
+        if at - self._said < (0.2 if self._line.terminal else EVERY_S):
             return
         self._said = at
         of = f" of {now.total}" if now.total is not None else ""
         rate = now.done / max(at - self._began, 1e-9)
-        text = (
-            f"… {now.done}{of} runs, {rate:.0f} runs/s, about {now.triples} different steps, "
+        self._line.show(
+            f"{now.done}{of} runs, {rate:.0f} runs/s, about {now.triples} different steps, "
             f"{now.situations} of {len(MUST_REACH)} situations, {plural(now.groups, 'kind')} of failure"
         )
-        if self._terminal:
-            sys.stderr.write(f"\r{text}\x1b[K")
-            sys.stderr.flush()
-            self._open = True
-        else:
-            say(text)
 
     def close(self) -> None:
         """Leave the line."""
-        if self._open:
-            sys.stderr.write("\n")
+        self._line.leave()
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------

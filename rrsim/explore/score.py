@@ -13,9 +13,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from rrsim.backends.sim.compiled import REAL, Parts, memo_of
+from rrsim.backends.sim.compiled import REAL, Parts
 from rrsim.broken.bug import Bug
-from rrsim.broken.hunt import STEPS
+from rrsim.broken.hunt import forget
 from rrsim.explore.model import Model
 from rrsim.explore.report import Limits
 from rrsim.explore.search import run as search
@@ -82,7 +82,7 @@ def by_search(bug: Bug, models: Sequence[Model], stop: Callable[[], bool] = lamb
                 broken = report.violations[0].invariant if report.violations else f"never: {report.never[0]}"
                 return Score(bug=bug.name, by="search", found=True, effort=states, where=model.name, what=broken)
     finally:
-        _forget(parts)
+        forget(parts)
     return Score(bug=bug.name, by="search", found=False, effort=states)
 
 
@@ -104,7 +104,7 @@ def by_swarm(
             first = first or ((seed, found) if found else None)
         steps = _shortest(*first, parts) if first else 0
     finally:
-        _forget(parts)
+        forget(parts)
     effort = round(median(efforts)) if efforts else 0
     about = {"starts": len(efforts), "missed": missed, "steps": steps}
     if first is None:
@@ -135,10 +135,3 @@ def _shortest(seed: int, failure: Failure, parts: Parts) -> int:
         return len(shrink(as_scenario(draw_plan(seed)), seed, failure, parts=parts).scenario.steps)
     except DoesNotFail:
         return 0
-
-
-def _forget(parts: Parts) -> None:
-    for name in STEPS:
-        step = getattr(parts, name)
-        if step is not getattr(REAL, name):
-            memo_of(step).forget()

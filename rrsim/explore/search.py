@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rrsim.backends.sim.compiled import REAL, Parts
@@ -136,9 +136,10 @@ class Search:
         for broken in wrong:
             key = (broken.invariant, broken.message)
             if broken.invariant in self.world.model.invariants and key not in self.broken:
+                way = (*self.path(at)[0], *(() if move is None else (move,)))
                 self.broken[key] = Violation(
                     invariant=broken.invariant, message=broken.message, depth=self.depth(at) + (move is not None),
-                    trace=tuple(self.trace(at, move)), way=(*self.path(at)[0], *(() if move is None else (move,))),
+                    trace=tuple(self.trace(way)), way=way,
                 )
 
     def depth(self, number: int) -> int:
@@ -165,16 +166,13 @@ class Search:
                 raise AssertionError("expected a way from a state's parent to it; the steps are not pure functions")
         return path, state
 
-    def trace(self, number: int, last: Move | None) -> list[str]:
-        """Go the way to a state again, and the last move, and write down what happens."""
-        path, _ = self.path(number)
+    def trace(self, way: Sequence[Move]) -> list[str]:
+        """Go a way again, and write down what happens."""
         state, lines = self.world.start, list[str]()
-        for move in path:
-            state, _ = self.world.fire(state, move, lines)
-        if last is not None:
+        for move in way:
             try:
-                self.world.fire(state, last, lines)
-            except REFUSES as error:
+                state, _ = self.world.fire(state, move, lines)
+            except REFUSES as error:  # only the last move of a way is one that a core refuses
                 lines.append(f"    {type(error).__name__}: {error}")
         return lines
 

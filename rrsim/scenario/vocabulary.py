@@ -9,15 +9,16 @@ from rrsim.protocol.messages import AgentMessage, ConsoleMessage, RepMessage, Se
 from rrsim.protocol.records import AnyRecord
 
 
-def _tag(kind: Any) -> str:
+def tag(kind: Any) -> str:
+    """Return the name that a struct of the vocabulary, or its type, has in files."""
     return str(kind.__struct_config__.tag)
 
 
 EVENT_TYPES: Final[dict[str, type]] = {
-    **{_tag(t): t for t in get_args(AnyObservation)},
-    **{_tag(t): t for t in get_args(AnyRecord)},
+    **{tag(t): t for t in get_args(AnyObservation)},
+    **{tag(t): t for t in get_args(AnyRecord)},
     **{
-        f"message {_tag(t)}": t
+        f"message {tag(t)}": t
         for union in (AgentMessage, ServerMessage, RepMessage, ConsoleMessage)
         for t in get_args(union)
     },

@@ -23,6 +23,7 @@ from rrsim.protocol import records as rec
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as do
 from rrsim.scenario.history import Entry, History
+from rrsim.scenario.vocabulary import tag
 
 FREE: Final[frozenset[type]] = frozenset({
     do.RepTakes, do.RepRestarts, do.RepChats, do.RepEnds, do.RepStartsSharing, do.RepStopsSharing, do.CustomerClicks,
@@ -95,11 +96,11 @@ def label(what: Any) -> tuple[str, str]:
     """Return whose sequence something belongs to (``server``, ``pc`` or nobody's) and how it is called there."""
     if isinstance(what, rec.Record):
         number = getattr(what, "restart", 0)
-        return "server", f"records {_tag(what)}{f' {number}' if number else ''}"
+        return "server", f"records {tag(what)}{f' {number}' if number else ''}"
     if isinstance(what, _REP):
-        return "server", f"hears the representative: {_tag(what)}"
+        return "server", f"hears the representative: {tag(what)}"
     if isinstance(what, _UP):
-        return "server", f"hears the agent: {_tag(what)}"
+        return "server", f"hears the agent: {tag(what)}"
     if isinstance(what, TimerFired) and what.name in moves.SERVER_TIMERS:
         return "server", f"timer {what.name!r} fires"
     if isinstance(what, seen.WentDown):
@@ -107,10 +108,6 @@ def label(what: Any) -> tuple[str, str]:
     if isinstance(what, seen.BootBegan):
         return "pc", "boots into safe mode" if what.safe_mode else "boots"
     return "", ""
-
-
-def _tag(what: Any) -> str:
-    return str(what.__struct_config__.tag)
 
 
 def read(history: History) -> Witnessed:
@@ -125,7 +122,7 @@ def read(history: History) -> Witnessed:
         )
     opening, played, until = _parts(history.entries)
     done = [event for event in _events(played) if isinstance(event, do.Action)]
-    unknown = sorted({_tag(one) for one in done if type(one) not in FREE and type(one) not in COSTS})
+    unknown = sorted({tag(one) for one in done if type(one) not in FREE and type(one) not in COSTS})
     if unknown:
         raise NotModelled(f"expected actions that a model has, saw: {', '.join(unknown)}")
     found: dict[str, list[Seen]] = {"server": [], "pc": [], "": []}

@@ -31,6 +31,7 @@ from rrsim.protocol import messages as msg
 from rrsim.protocol.settings import Account
 from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as do
+from rrsim.scenario.accounts import account_of
 from rrsim.scenario.model import (
     AccountSettings,
     CustomerHabits,
@@ -41,6 +42,7 @@ from rrsim.scenario.model import (
     Scenario,
     Step,
 )
+from rrsim.scenario.vocabulary import tag
 from rrsim.scenario.words import Duration
 
 SHORT_US: Final = Duration(30_000_000)
@@ -76,9 +78,8 @@ def as_scenario(model: Model, way: Sequence[Move], steps: Parts = REAL) -> Scena
         except REFUSES as error:  # only the last move of a way is one that a core refuses
             if move is not way[-1]:
                 raise NotExpressible(f"expected a way that can be gone, saw {error}") from error
-        for tag in firing.tags:
-            counts[tag] += 1
-            last = tag
+        for last in firing.tags:
+            counts[last] += 1
     return Scenario(name=NAME, given=_given(model, way), steps=tuple(made))
 
 
@@ -93,9 +94,9 @@ class _Telling(Firing):
 
     def _say(self, source: str, what: Any) -> None:
         if source in ("server", "pc"):
-            self.tags.append(str(what.__struct_config__.tag))
+            self.tags.append(tag(what))
         elif source == "agent hears" and hasattr(what, "message"):
-            self.tags.append(f"message {what.message.__struct_config__.tag}")
+            self.tags.append(f"message {tag(what.message)}")
 
 
 def _actions(move: Move) -> Iterator[Any]:
@@ -158,8 +159,6 @@ def _answer(kind: str, pressed: AbstractSet[tuple[str, str]], fired: AbstractSet
 
 def _changes(account: Account) -> AccountSettings:
     """Return what differs from the profile of this account's name."""
-    from rrsim.scenario.accounts import account_of
-
     plain = account_of(Given(profile=account.profile))
     fields = {
         name: getattr(account, name) for name in AccountSettings.__struct_fields__
@@ -193,8 +192,8 @@ def found(
             if made.reproduces:
                 return made
     raise NotExpressible(
-        f"expected {invariant} to break on the simulator too, saw every invariant hold: the way needs an order of "
-        "timers that these durations do not bring about"
+        f"expected {invariant} to break on the simulator too, saw every invariant hold, or more break than a file can "
+        "expect: the way needs an order of timers that these durations do not bring about"
     )
 
 
