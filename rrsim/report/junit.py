@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rrsim.report.grouping import grouped, main_problem
-from rrsim.report.phrases import PLAIN
 from rrsim.report.reproduce import command_for
-from rrsim.report.terminal import check_text, line_text
-from rrsim.report.timeline import around, start_of
+from rrsim.report.terminal import around_text, check_text
 from rrsim.scenario.result import RunResult
 
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,12 +44,9 @@ def failure_text(result: RunResult, profile: str = "", again: bool = True) -> st
     ``again`` is False for a scenario that is in no file: then no ``rrsim run`` can repeat it.
     """
     parts = [check_text(c) for c in result.problems] or [result.reason or result.outcome]
-    problem = main_problem(result)
-    if result.history is not None and problem is not None:
-        start = start_of(result.history)
-        lines = [x for x in around(result.history, problem.entry) if x.weight >= PLAIN or x.entry == problem.entry]
-        shown = [line_text(x, start, marker=">" if x.entry == problem.entry else " ") for x in lines]
-        parts.append("timeline around it:\n" + "\n".join(shown))
+    timeline = around_text(result)
+    if timeline:
+        parts.append("timeline around it:\n" + timeline)
     parts.append(f"seed {result.seed}, backend {result.backend}")
     if again:
         parts.append(f"again: {command_for(result, profile)}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rrsim.report.grouping import Group, counts, grouped, skipped, stand_ins
+from rrsim.report.grouping import Group, counts, grouped, main_problem, skipped, stand_ins
 from rrsim.report.phrases import DETAIL, PLAIN, Tone, brief_span, plural, span, stamp
 from rrsim.report.reproduce import command_for, show_command
-from rrsim.report.timeline import Line, Timeline, Window, extract
+from rrsim.report.timeline import Line, Timeline, Window, around, extract, start_of
 from rrsim.scenario.grading import PREFIX
 from rrsim.scenario.result import CheckResult, RestartResult, RunResult
 
@@ -80,6 +80,21 @@ def group_text(group: Group, paint: Paint = PLAIN_PAINT, limit: int = 5) -> str:
     return "\n".join(out)
 
 
+def around_text(result: RunResult) -> str:
+    """Return the timeline around what failed first in a run, its entry marked; empty if there is none."""
+    problem = main_problem(result)
+    if result.history is None or problem is None:
+        return ""
+    start = start_of(result.history)
+    lines = [x for x in around(result.history, problem.entry) if x.weight >= PLAIN or x.entry == problem.entry]
+    return "\n".join(line_text(x, start, marker=">" if x.entry == problem.entry else " ") for x in lines)
+
+
+def _seen_live(result: RunResult) -> str:
+    lines = around_text(result) or "  no timeline: the run broke off before there was one"
+    return f"timeline of {result.scenario.id} around what failed:\n{lines}"
+
+
 def _where(result: RunResult) -> str:
     return f"  {result.scenario.path}:{result.scenario.line}" if result.scenario.path else ""
 
@@ -100,9 +115,17 @@ def summary(
     stale_issues: Sequence[Any] = (),
     paint: Paint = PLAIN_PAINT,
 ) -> str:
-    """Return the end of ``rrsim run``: groups of failures, bad files, totals, and the reproduce commands last."""
-    parts: list[str] = []
+    """Return the end of ``rrsim run``: what matters most stands last, where a reader of a long log looks first.
+
+    First what was skipped, which stand-ins took part, and what was seen around a live failure, which no seed brings
+    back; then groups of failures, bad files, totals, and the commands that play the failures again.
+    """
+    parts = _skips(results, paint)
+    helped = stand_ins(results)
+    if helped:
+        parts.append("stand-ins took part:\n" + "\n".join(f"  {name.removeprefix(PREFIX)}" for name in helped))
     groups = grouped(results)
+    parts += [_seen_live(g.results[0]) for g in groups if g.new and g.results[0].backend != "sim"]
     parts += [group_text(g, paint) for g in groups]
     if problems:
         parts.append(paint(f"BAD INPUT  {len(problems)} problem{'s' if len(problems) != 1 else ''}", "bad"))
@@ -110,10 +133,6 @@ def summary(
     if stale_issues:
         parts.append(paint("KNOWN ISSUES TO PUT RIGHT", "bad"))
         parts += [indent(problem_text(p), "  ") for p in stale_issues]
-    parts += _skips(results, paint)
-    helped = stand_ins(results)
-    if helped:
-        parts.append("stand-ins took part:\n" + "\n".join(f"  {name.removeprefix(PREFIX)}" for name in helped))
     parts.append(_totals(results, elapsed_s, paint))
     if interrupted:
         parts.append(paint(f"stopped by the user after {len(results)} of {planned} runs", "warn"))

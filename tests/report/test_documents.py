@@ -119,6 +119,20 @@ def test_junit_failure_shows_timeline_seed_and_command(expired: RunResult) -> No
     assert text.rstrip().endswith("rrsim run scenarios/area/made-here.yaml -k made-here --seed 1")
 
 
+def test_a_live_failure_is_told_with_what_was_seen_and_stands_last(expired: RunResult) -> None:
+    """No seed brings a live failure back; the end of a long log says what failed, after everything else."""
+    check = CheckResult(check="I9", outcome="failed", message="no verdict", cause="late", entry=40)
+    helped = ("stand-in: boot options (x)",)
+    failed = msgspec.structs.replace(expired, outcome="failed", checks=(check,), backend="wine", stand_ins=helped)
+    text = summary([failed], (), elapsed_s=1.0)
+    wanted = ("boot options (x)", "timeline of made-here", "\n> ", "I9: late", "no verdict", "1 failed", "again, one")
+    places = [text.find(part) for part in wanted]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "no timeline: the run broke off" in summary([made("a", "error", backend="wine")], (), elapsed_s=1.0)
+    assert "timeline" not in summary([msgspec.structs.replace(failed, backend="sim")], (), elapsed_s=1.0)
+
+
 class Page(HTMLParser):
     """Collects what a page refers to, and which tags it opens."""
 
