@@ -261,6 +261,7 @@ def broken_command(
     by: Annotated[str, typer.Option(help="Who hunts: some of scenarios, search, swarm; default: scenarios.")] = "",
     starts: Annotated[int, typer.Option(min=1, help="With --by swarm: from so many first seeds.")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="With --by swarm: seeds at most from each.")] = 2_000,
+    keep: Annotated[str, typer.Option(help="With --by: a file that keeps each result; go on from it.")] = "",
 ) -> None:
     """Hunt every deliberate bug; one that survives fails."""
     from rrsim.cli import measure
@@ -268,7 +269,9 @@ def broken_command(
     if by:
         from rrsim.cli import score
 
-        wanted = score.Wanted(by=by, format=format_, keyword=keyword, starts=starts, seeds=seeds, jobs=jobs)
+        wanted = score.Wanted(
+            by=by, format=format_, keyword=keyword, starts=starts, seeds=seeds, jobs=jobs, keep=keep
+        )
         raise typer.Exit(score.run(wanted))
     if backend != "sim":
         raise typer.Exit(measure.broken_live(backend, _format(format_), keyword, tuple(paths or ()), jobs))

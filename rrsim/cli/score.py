@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ from rrsim.cli.errors import CommandError, environment_error, say
 from rrsim.cli.execute import Progress
 from rrsim.cli.exit_codes import exit_code
 from rrsim.explore import score
+from rrsim.explore.checkpoint import ROOMS, code_version
 from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.models import of_set
 from rrsim.explore.score import Score
@@ -22,6 +25,8 @@ from rrsim.report import json_out
 
 HUNTERS: Final = ("scenarios", "search", "swarm")
 FORMATS: Final = ("text", "json", "markdown")
+_HUNTING: Final = (*ROOMS, "broken")
+"""Whose code decides who finds a bug, and after how much."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +40,18 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     seeds: int = score.MOST_SEEDS
     jobs: int = 0
     """Processes; 0: one for each processor."""
+    keep: str = ""
+    """A file that keeps each row as soon as it is there; what an earlier hunt left in it is not hunted again."""
+
+
+class _Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line of a file that keeps rows: of which code and hunt they are."""
+
+    code: str
+    scenarios: str
+    by: str
+    starts: int
+    seeds: int
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,12 +85,16 @@ def run(wanted: Wanted) -> int:
     bugs = [bug for bug in BUGS if wanted.keyword.casefold() in bug.name.casefold()]
     if not bugs:
         raise CommandError("the name of a deliberate bug, or part of it", repr(wanted.keyword), "rrsim broken")
-    rows: dict[str, Row] = {}
+    rows = _kept(wanted, {bug.name for bug in bugs})
+    if rows:
+        say(f"{len(rows)} of {len(bugs)} bugs were hunted before, as {wanted.keep} says")
     progress = Progress(len(bugs), "bugs")
     interrupted = False
     try:
-        for row in _hunted(bugs, hunters, wanted):
+        for row in _hunted([bug for bug in bugs if bug.name not in rows], hunters, wanted):
             rows[row.bug] = row
+            if wanted.keep:
+                _keep(Path(wanted.keep), row)
             if wanted.format == "text":
                 print("\n".join(_text(row)), flush=True)
             progress.done(len(rows))
@@ -89,6 +110,44 @@ def run(wanted: Wanted) -> int:
         say(f"expected: every bug found by somebody\n     saw: {', '.join(missed)} found by nobody\n"
             "     try: more seeds, a larger model, or a scenario that reaches it")
     return exit_code(["failed"] if missed else [], interrupted=interrupted)
+
+
+def _mark(wanted: Wanted) -> _Mark:
+    asked = ",".join(one for one in HUNTERS if one in wanted.by)
+    digest = blake2b(digest_size=8)
+    for path in sorted(Path("scenarios").rglob("*.yaml")) if "scenarios" in asked else ():
+        digest.update(path.read_bytes())
+    return _Mark(code_version(_HUNTING, ()), digest.hexdigest(), asked, wanted.starts, wanted.seeds)
+
+
+def _kept(wanted: Wanted, names: set[str]) -> dict[str, Row]:
+    """Return what an earlier hunt of the same kind left in the file; make the file if there is none.
+
+    Raises:
+        CommandError: the file is something else, or of another hunt.
+    """
+    if not wanted.keep:
+        return {}
+    mark, path = _mark(wanted), Path(wanted.keep)
+    try:
+        if not path.exists():
+            path.write_bytes(msgspec.json.encode(mark) + b"\n")
+        whole, _, _ = path.read_bytes().rpartition(b"\n")  # a hunt that was killed leaves half a line: hunted again
+        first, *lines = whole.splitlines() or [b""]
+        seen = msgspec.json.decode(first, type=_Mark)
+        rows = [msgspec.json.decode(line, type=Row) for line in lines]
+        if seen == mark:
+            path.write_bytes(whole + b"\n")
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} to be a file that --keep made, or none", str(error), "another file") from None
+    if seen != mark:
+        raise CommandError(f"{path} to be of this code and this hunt", f"{seen} instead of {mark}", "another file")
+    return {row.bug: row for row in rows if row.bug in names}
+
+
+def _keep(path: Path, row: Row) -> None:
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(row) + b"\n")
 
 
 def _hunted(bugs: list[Bug], hunters: tuple[str, ...], wanted: Wanted) -> Iterator[Row]:

@@ -35,7 +35,7 @@ from rrsim.server.core import SessionState
 KIND: Final = b"rrsim search checkpoint "
 VERSION: Final = 1
 _SUM_BYTES: Final = 32
-_ROOMS: Final = ("agent", "backends/sim", "explore", "machine", "people", "protocol", "scenario", "server")
+ROOMS: Final = ("agent", "backends/sim", "explore", "machine", "people", "protocol", "scenario", "server")
 """Whose code decides what a search meets, and in which order."""
 _ELSEWHERE: Final = ("explore/cluster", "explore/shrink", "explore/swarm")
 """Parts of these rooms that a search has nothing to do with."""
@@ -207,13 +207,13 @@ def _header(model: Model, kept: str) -> _Header:
 
 
 @cache
-def code_version() -> str:
-    """Return a digest of all code that decides what a search meets."""
+def code_version(rooms: tuple[str, ...] = ROOMS, elsewhere: tuple[str, ...] = _ELSEWHERE) -> str:
+    """Return a digest of all code in some rooms of rrsim; by default of all that decides what a search meets."""
     top = Path(rrsim.__file__).parent
     digest = blake2b(digest_size=8)
-    for room in _ROOMS:
+    for room in rooms:
         for path in sorted((top / room).rglob("*.py")):
             name = path.relative_to(top).as_posix()
-            if not name.startswith(_ELSEWHERE):
+            if not name.startswith(elsewhere):
                 digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from rrsim.broken.catalogue import BUGS
@@ -54,6 +57,25 @@ def test_the_command_fails_where_nobody_found_a_bug(capsys: pytest.CaptureFixtur
     table = command.Wanted(by="swarm", keyword="ticket left", starts=1, seeds=50, jobs=1, format="markdown")
     assert command.run(table) == 0
     assert "| ticket left behind | 1 (I7, 1) |" in capsys.readouterr().out
+
+
+def test_what_was_kept_is_not_hunted_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "score.jsonl"
+    wanted = command.Wanted(by="swarm", keyword="ticket left", starts=1, seeds=50, jobs=1, keep=str(kept))
+    assert command.run(wanted) == 0
+    with kept.open("ab") as file:
+        file.write(b'{"bug":"half a li')  # it was killed here
+    monkeypatch.setattr(command, "_hunted", lambda bugs, hunters, wanted: iter(()) if not bugs else 1 / 0)
+    assert command.run(wanted) == 0
+    assert "1 of 1 bugs were hunted before" in capsys.readouterr().err
+    assert b"half" not in kept.read_bytes()
+    with pytest.raises(CommandError, match="of this code and this hunt"):
+        command.run(msgspec.structs.replace(wanted, seeds=51))
+    kept.write_bytes(b"something else")
+    with pytest.raises(CommandError, match="a file that --keep made"):
+        command.run(wanted)
 
 
 @pytest.mark.parametrize("wrong", [{"by": "luck"}, {"by": ","}, {"format": "csv"}, {"keyword": "no such bug"}])
