@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -115,13 +116,22 @@ class ProcessLine(Line):
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, name: str, *command: str, env: dict[str, str], hear: Callable[[Fields], None]) -> ProcessLine:
-        """Start a helper."""
-        process = await asyncio.create_subprocess_exec(
-            *command, env=env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, limit=LINE_LIMIT_BYTES,
-        )
+    async def open(
+        cls, name: str, *command: str, env: dict[str, str], hear: Callable[[Fields], None], errors: Path
+    ) -> ProcessLine:
+        """Start a helper. What it and Wine complain about is added to the file ``errors``."""
+        with await asyncio.to_thread(errors.open, "ab") as file:
+            process = await asyncio.create_subprocess_exec(
+                *command, env=env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=file,
+                limit=LINE_LIMIT_BYTES,
+            )
         return cls(process, name, hear)
+
+    @property
+    def ended(self) -> str:
+        """Whether and how its process ended."""
+        code = self.process.returncode
+        return f"its helper {'still runs' if code is None else f'ended with {code}'}"
 
     async def _read(self) -> None:
         assert self.process.stdout is not None, "started with a pipe"

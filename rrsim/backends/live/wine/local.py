@@ -22,6 +22,19 @@ from rrsim.images.guest.settings import Settings
 from rrsim.machine.observations import AnyObservation
 
 FLAG: Final = template.DRIVE / FLAG_FILE
+ERRORS: Final = "wine.err"
+"""Beside the prefix: what Wine and the helpers complain about."""
+MOST_COMPLAINTS_BYTES: Final = 100_000
+LAST_WORDS: Final = 300
+"""Characters of it that stand in the message of a fault."""
+
+
+def complaints(folder: Path) -> bytes:
+    """Return the end of what Wine and the helpers of a machine complained about."""
+    try:
+        return (folder / ERRORS).read_bytes()[-MOST_COMPLAINTS_BYTES:]
+    except OSError:
+        return b""
 
 
 class LocalPower(Power):
@@ -44,8 +57,15 @@ class LocalPower(Power):
 
     async def _open_helper(self) -> Line:
         return await ProcessLine.open(
-            "the sign-in helper", "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env, hear=self._hear
+            "the sign-in helper", "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env, hear=self._hear,
+            errors=self.prefix.with_name(ERRORS),
         )
+
+    def _last_words(self) -> str:
+        line = self._line
+        code = f"; {line.ended}" if isinstance(line, ProcessLine) else ""
+        words = complaints(self.prefix.parent)[-LAST_WORDS:].decode(errors="replace").strip()
+        return f"{code}; Wine's last words: {words or 'none'}"
 
     async def _watch_over(self, server: lease.Process) -> None:
         """Notice a kernel that is gone and was not ended here; its helpers may not notice by themselves."""
@@ -116,7 +136,9 @@ class LocalSite:
 
     async def open_line(self, name: str, program: str, hear: Callable[[Fields], None]) -> Line:
         """Start a helper and return the line to it."""
-        return await ProcessLine.open(name, "wine", rf"C:\windows\system32\{program}", env=self._env, hear=hear)
+        return await ProcessLine.open(
+            name, "wine", rf"C:\windows\system32\{program}", env=self._env, hear=hear, errors=self.folder / ERRORS
+        )
 
     # --- the disk ---
 

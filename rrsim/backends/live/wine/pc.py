@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any, Final, Self
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.wine import eyes
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
-from rrsim.backends.live.wine.local import LocalSite
+from rrsim.backends.live.wine.local import LocalSite, complaints
 from rrsim.backends.live.wine.machine import WindowsMachine
 from rrsim.backends.live.wine.power import NotPossible, by
 from rrsim.backends.live.wine.site import Site
+from rrsim.backends.live.wine.watched import Watched
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Watch
 from rrsim.machine.desktop import DesktopWindow
@@ -59,8 +59,7 @@ class WindowsPc(WindowsMachine):
         """Hold a machine that is off."""
         self._outer = observe
         self.eyes_saw: Callable[[tuple[DesktopWindow, ...]], None] = lambda _: None
-        self._watches: tuple[Watch, ...] = ()
-        self._states: dict[int, tuple[bool, bool]] = {}
+        self._watched = Watched(())
         self._watcher: Line | None = None
         self._opening_watcher: asyncio.Task[None] | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LOG_LINES)
@@ -79,7 +78,7 @@ class WindowsPc(WindowsMachine):
     def _saw(self, event: Any) -> None:
         self._lines.append(repr(event))
         self._outer(event)
-        if isinstance(event, seen.PhaseBegan) and event.phase == "services" and self._watches:
+        if isinstance(event, seen.PhaseBegan) and event.phase == "services" and self._watched.lines():
             self._open_watcher()
         elif isinstance(event, seen.BootBegan):
             self._flag_task = asyncio.create_task(self._watch_boot_flag())
@@ -112,7 +111,7 @@ class WindowsPc(WindowsMachine):
 
     async def watch(self, watches: tuple[Watch, ...]) -> None:
         """Have the machine tell when what is watched appears, changes or goes, in this boot and every later one."""
-        self._watches = watches
+        self._watched = Watched(watches)
         self._open_watcher()
         if self._opening_watcher is not None:
             await self._opening_watcher
@@ -150,10 +149,10 @@ class WindowsPc(WindowsMachine):
             return
 
         async def open_line() -> None:
-            line = await self.site.open_line("the watcher", "rrwatch.exe", self._watched)
+            line = await self.site.open_line("the watcher", "rrwatch.exe", self._heard_watcher)
             self._watcher = line
-            for number, watch in enumerate(self._watches):
-                line.say("watch", str(number), *_words(watch))
+            for words in self._watched.lines():
+                line.say(*words)
 
         self._power.used.add("watcher")
         self._opening_watcher = asyncio.create_task(open_line())
@@ -161,8 +160,10 @@ class WindowsPc(WindowsMachine):
     async def _look_at_watches(self) -> None:
         """Have the watcher look now, and hear all it sees: arming and going down take a few milliseconds together."""
         if self._watcher is not None:
-            with contextlib.suppress(LineLost):
-                await self._watcher.ask("look", limit_s=LOOK_AT_WATCHES_LIMIT_S)
+            try:
+                await self._watcher.ask("look", limit_s=LOOK_AT_WATCHES_LIMIT_S * self.patience)
+            except LineLost as error:
+                self._lines.append(f"what changed last may not have been seen: {error}")
 
     def _close_watcher(self) -> None:
         line, self._watcher = self._watcher, None
@@ -174,28 +175,14 @@ class WindowsPc(WindowsMachine):
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _watched(self, fields: Fields) -> None:
+    def _heard_watcher(self, fields: Fields) -> None:
         if fields.get("event") != "watch":
             return
-        number, there, marked = int(fields["n"]), bool(fields["there"]), bool(fields["marked"])
-        known = number in self._states
-        was_there, was_marked = self._states.get(number, (False, False))
-        self._states[number] = (there, marked)
-        if not known and fields["first"] and not there:
-            return
-        watch = self._watches[number]
-        verb = None
-        if there and marked and not (was_there and was_marked):
-            verb = watch.marked
-        elif there and not was_there:
-            verb = watch.appears
-        elif there and (not fields["first"] or marked != was_marked):
-            verb = watch.changes
-        elif not there and was_there:
-            verb = watch.goes
-        if verb is not None:
-            name = watch.path.rpartition("\\\\")[2] if watch.kind == "value" else ""
-            self._outer(seen.HostCall(verb, ok=True, detail=name))
+        call = self._watched.heard(
+            int(fields["n"]), there=bool(fields["there"]), marked=bool(fields["marked"]), first=bool(fields["first"])
+        )
+        if call is not None:
+            self._outer(call)
 
     # --- power --------------------------------------------------------------------------------------------------------
 
@@ -338,6 +325,11 @@ class WinePc(WindowsPc):
         """
         return cls(name, await LocalSite.create(name, root, screen), observe)
 
+    def log(self) -> bytes:
+        """Return what the machine and its helpers said and complained about, for the bundle."""
+        assert isinstance(self.site, LocalSite)
+        return b"\n".join((super().log(), b"--- what Wine complained about ---", complaints(self.site.folder)))
+
 
 _REBOOT_NOW: Final = "Reboot now"
 _DIALOG_BUTTONS: Final[dict[tuple[str, str], tuple[int | str, ...]]] = {
@@ -346,11 +338,3 @@ _DIALOG_BUTTONS: Final[dict[tuple[str, str], tuple[int | str, ...]]] = {
     ("installer restart dialog", "later"): ("I want to manually reboot later", "Finish"),
     ("block screen", "restart anyway"): (1,), ("block screen", "cancel"): (2,),
 }
-
-
-def _words(watch: Watch) -> tuple[str, ...]:
-    if watch.kind == "file":
-        return "file", watch.path, watch.marker
-    hive, _, rest = watch.path.partition("\\")
-    key, _, value = rest.partition("\\\\")
-    return (watch.kind, hive, key, value) if watch.kind == "value" else (watch.kind, hive, key)

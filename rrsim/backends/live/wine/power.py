@@ -344,10 +344,14 @@ class Power(ABC):
         if self._line is not None:  # otherwise it was ended on purpose
             self._gone_unasked()
 
+    def _last_words(self) -> str:
+        """Return what is known of the end of a machine that nobody ended."""
+        return ""
+
     def _gone_unasked(self) -> None:
         self._fail(MachineFailed(
             f"the machine went down and nobody asked for it (phase {self.phase}): a fault of the harness; look at the "
-            "prefix's processes, and run again with RRSIM_WINEDEBUG=err+all"
+            f"prefix's processes, and run again with RRSIM_WINEDEBUG=err+all{self._last_words()}"
         ))
 
     def _heard_logged_on(self, _: Fields) -> None:

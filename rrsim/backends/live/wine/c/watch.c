@@ -14,14 +14,15 @@
 #define LOOK_MS 15
 #define MOST 16
 #define FILE_MOST 65536
+#define SETTLED_MS 1000
 
 typedef struct {
     int number, kind, known, there, marked;
     wchar_t *first, *second;
     char *marker;
     HKEY hive;
-    FILETIME written;
-    DWORD size;
+    BY_HANDLE_FILE_INFORMATION is; /* of the very file whose content was looked at */
+    int settled;                   /* written so long ago that its time would tell of another write */
 } Watch;
 
 static Watch watches[MOST];
@@ -36,19 +37,22 @@ static int holds(const BYTE *data, DWORD size, const char *marker)
     return 0;
 }
 
-/* Whether the file's content, decrypted if it is protected, holds the marker; -1: it cannot be read now. */
-static int marked(const Watch *w)
+static int is_protected(const BYTE *data, DWORD size)
+{
+    static const BYTE begins[] = {1, 0, 0, 0, 0xd0, 0x8c, 0x9d, 0xdf};
+    return size >= sizeof begins && !memcmp(data, begins, sizeof begins);
+}
+
+/* Whether an open file's content, decrypted if it is protected, holds the marker; -1: it cannot be read now. */
+static int marked(const Watch *w, HANDLE file)
 {
     BYTE data[FILE_MOST];
     DWORD n = 0;
     int found;
-    HANDLE file = CreateFileW(w->first, GENERIC_READ, 7, NULL, OPEN_EXISTING, 0, NULL);
-    if (file == INVALID_HANDLE_VALUE) return -1;
-    BOOL read = ReadFile(file, data, sizeof data, &n, NULL);
-    CloseHandle(file);
-    if (!read || !n) return -1;
+    if (!ReadFile(file, data, sizeof data, &n, NULL) || !n) return -1;
     DATA_BLOB in = {n, data}, out = {0};
-    if (!CryptUnprotectData(&in, NULL, NULL, NULL, NULL, CRYPTPROTECT_UI_FORBIDDEN, &out)) return holds(data, n, w->marker);
+    if (!CryptUnprotectData(&in, NULL, NULL, NULL, NULL, CRYPTPROTECT_UI_FORBIDDEN, &out))
+        return is_protected(data, n) ? -1 : holds(data, n, w->marker);
     found = holds(out.pbData, out.cbData, w->marker);
     SecureZeroMemory(out.pbData, out.cbData);
     LocalFree(out.pbData);
@@ -63,19 +67,54 @@ static void say(const Watch *w, int first)
     rr_say(&t);
 }
 
-static void look_at_file(Watch *w)
+/* Files carry a time of some milliseconds' grain: one that is younger than this may be another with the same time. */
+static int is_old(FILETIME written)
 {
-    WIN32_FILE_ATTRIBUTE_DATA is;
-    int there = GetFileAttributesExW(w->first, GetFileExInfoStandard, &is), mark = 0;
-    if (w->known && there == w->there && (!there || (!CompareFileTime(&is.ftLastWriteTime, &w->written) && is.nFileSizeLow == w->size)))
-        return;
-    if (there && *w->marker && (mark = marked(w)) < 0) return; /* being replaced: look again */
+    FILETIME now;
+    ULARGE_INTEGER a, b;
+    GetSystemTimeAsFileTime(&now);
+    a.LowPart = now.dwLowDateTime, a.HighPart = now.dwHighDateTime;
+    b.LowPart = written.dwLowDateTime, b.HighPart = written.dwHighDateTime;
+    return a.QuadPart > b.QuadPart + SETTLED_MS * 10000ull;
+}
+
+static int same_file(const BY_HANDLE_FILE_INFORMATION *a, const BY_HANDLE_FILE_INFORMATION *b)
+{
+    return !CompareFileTime(&a->ftLastWriteTime, &b->ftLastWriteTime) && a->nFileSizeLow == b->nFileSizeLow &&
+           a->nFileIndexLow == b->nFileIndexLow && a->nFileIndexHigh == b->nFileIndexHigh;
+}
+
+static void file_is(Watch *w, int there, int mark)
+{
     int first = !w->known;
     w->known = 1;
     w->there = there;
-    w->marked = there && mark;
-    if (there) { w->written = is.ftLastWriteTime; w->size = is.nFileSizeLow; }
+    w->marked = mark;
     say(w, first);
+}
+
+/* Time, size and content are taken from one open file: between two looks at its name another may have taken its place. */
+static void look_at_file(Watch *w)
+{
+    WIN32_FILE_ATTRIBUTE_DATA now;
+    BY_HANDLE_FILE_INFORMATION is;
+    int mark = 0;
+    if (!GetFileAttributesExW(w->first, GetFileExInfoStandard, &now)) {
+        if (!w->known || w->there) file_is(w, 0, 0);
+        return;
+    }
+    if (w->known && w->there && w->settled && !CompareFileTime(&now.ftLastWriteTime, &w->is.ftLastWriteTime) &&
+        now.nFileSizeLow == w->is.nFileSizeLow)
+        return;
+    HANDLE file = CreateFileW(w->first, GENERIC_READ, 7, NULL, OPEN_EXISTING, 0, NULL);
+    if (file == INVALID_HANDLE_VALUE) return; /* being replaced: look again */
+    int read = GetFileInformationByHandle(file, &is) && (!*w->marker || (mark = marked(w, file)) >= 0);
+    CloseHandle(file);
+    if (!read) return;
+    int same = w->known && w->there && same_file(&is, &w->is) && mark == w->marked;
+    w->is = is;
+    w->settled = is_old(is.ftLastWriteTime);
+    if (!same) file_is(w, 1, mark);
 }
 
 static void look_at_registry(Watch *w)
