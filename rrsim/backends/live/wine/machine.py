@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+from rrsim.backends.live.timers import pause
 from rrsim.backends.live.wine import eyes, parts
 from rrsim.backends.live.wine.line import Fields, Line, LineLost
 from rrsim.backends.live.wine.local import LocalSite
@@ -19,6 +20,8 @@ from rrsim.machine.identity import BootIdentity
 from rrsim.machine.observations import AnyObservation, Phase, RestartCause
 
 LOOK_LIMIT_S: Final = 10
+STILL_US: Final = 100_000
+"""How long a control stands still before it is pressed: two looks of the eyes and more."""
 
 OnWindows = Callable[[tuple[DesktopWindow, ...], tuple[DesktopWindow, ...]], None]
 
@@ -309,11 +312,27 @@ class WindowsMachine:
     async def click(self, hwnd: int, control: int | str) -> None:
         """Press a control with the real pointer: by id, by label, or ``close`` for the X in the title bar.
 
+        The control has to stand still first, for as long as an eye needs at least: Windows lists a window a moment
+        before the screen shows it, and a press in between goes to what lies beneath.
+
         Raises:
             ControlMissing, ControlCovered: a person could not press it either.
+            MachineFailed: it does not stand still.
         """
-        x, y = eyes.target(await self.windows(), hwnd, control)
-        await self.site.click(x, y)
+        limit_s = LOOK_LIMIT_S * self.patience
+        place = eyes.target(await self.windows(), hwnd, control)
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    await pause(STILL_US)
+                    before, place = place, eyes.target(await self.windows(), hwnd, control)
+                    if place == before:
+                        break
+        except TimeoutError:
+            raise MachineFailed(
+                f"waited {limit_s:g} s for {control!r} to stand still; it is at {place} now; look at the screenshot"
+            ) from None
+        await self.site.click(*place)
 
     async def type_text(self, text: str) -> None:
         """Type on the keyboard."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from rrsim.backends.live.wine import parts
+from rrsim.backends.live.wine import lease, parts
 
 DRIVE: Final = Path("drive_c")
 SYSTEM32: Final = DRIVE / "windows" / "system32"
@@ -96,6 +96,7 @@ async def _bare() -> Path:
         env = environment(prefix) | QUIET
         await parts.call_quietly("wine", "wineboot", "-i", env=env)
         await parts.call("wineserver", "-w", env=env)
+        lease.forget_kernel(prefix)
         (prefix / ".update-timestamp").write_text("disable", encoding="ascii")
         (prefix / "dosdevices" / "z:").unlink(missing_ok=True)
         (place / "ready").touch()
@@ -111,6 +112,7 @@ async def _make(place: Path, screen: tuple[int, int]) -> None:
     settings.write_text(_settings(screen), encoding="utf-16")
     await parts.call_quietly("wine", "regedit", "/S", r"C:\settings.reg", env=env)
     await parts.call("wineserver", "-w", env=env)
+    lease.forget_kernel(prefix)
     settings.unlink()
     _install(place / "parts", prefix)
 
