@@ -83,6 +83,14 @@ class Verdicts:
             back.other_user = not event.right
         w.HANDLERS[seen.LoggedOn](pc, at, t_us, event)
 
+    def called(self, at: int, t_us: int, source: str, event: seen.HostCall) -> None:
+        """The agent called Windows; whose restart an intent is for is known when it is recorded."""
+        pc = self.witness(source)
+        w.HANDLERS[seen.HostCall](pc, at, t_us, event)
+        if event.verb == "intent saved":
+            track = self.tracker.latest.get(pc.customer)
+            pc.intent_for = track.session if track is not None else ""
+
     def _of(self, customer: int) -> list[Restart]:
         track = self.tracker.latest.get(customer)
         return self._back.get(track.session, []) if track is not None else []
@@ -97,7 +105,7 @@ class Verdicts:
         track = self.tracker.latest.get(pc.customer)
         if event.cause == "probe" or track is None or not track.live:
             return
-        ordered = self._under_way(track.session)
+        ordered = self.under_way(track.session)
         if pc.intent:
             if ordered is not None and not ordered.booted:
                 ordered.booted, ordered.cause = True, event.cause
@@ -137,7 +145,7 @@ class Verdicts:
                 return restart
         return None
 
-    def _under_way(self, session: str) -> Restart | None:
+    def under_way(self, session: str) -> Restart | None:
         """Return the open ordered restart that was given to the agent last, or else asked last."""
         found = self._open.get(session)
         return max(found, key=lambda restart: (restart.ordered_at, restart.asked_at)) if found else None
@@ -209,7 +217,7 @@ class Verdicts:
         track = self.tracker.track(record.session)
         pc = self.pc(track.customer)
         foreign = self._foreign.pop(record.session, None)
-        ordered = self._under_way(record.session)
+        ordered = self.under_way(record.session)
         if ordered is not None:
             self._open[record.session].remove(ordered)
         if foreign is not None:
@@ -341,6 +349,7 @@ def _remembered(handler: Callable[[w.PcWitness, int, int, Any], None]) -> Handle
 HANDLERS: Final[dict[type[Any], Handler]] = {
     **{kind: _remembered(handler) for kind, handler in w.HANDLERS.items()},
     seen.BootBegan: Verdicts.booted,
+    seen.HostCall: Verdicts.called,
     seen.LoggedOn: Verdicts.logged_on,
     actions.RepRestarts: Verdicts.named,
     r.RestartAsked: Verdicts.asked,

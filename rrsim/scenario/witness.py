@@ -22,7 +22,7 @@ class PcWitness:
 
     __slots__ = (
         "boot", "boot_at", "boot_safe", "cancel_at", "customer", "desktop", "died_at",
-        "down_at", "elevated", "ending_at", "intent", "joined_at", "leave_at", "pending",
+        "down_at", "elevated", "ending_at", "intent", "intent_for", "joined_at", "leave_at", "pending",
         "requested_at", "right_user", "stopped_at", "stopped_by", "tampered", "tampered_at",
     )  # fmt: skip
 
@@ -33,6 +33,8 @@ class PcWitness:
         self.boot_safe = False
         self.intent = False
         """The agent durably recorded that it requests the restart, and nothing withdrew that (rule 3)."""
+        self.intent_for = ""
+        """The customer's newest session when that was recorded; it may have got a successor since."""
         self.requested_at = -1
         self.joined_at = -1
         """When the customer's agent joined the present session."""

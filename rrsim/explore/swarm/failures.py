@@ -7,15 +7,14 @@ every session, which a scenario's author states as an expectation instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from rrsim.explore.swarm.known import KNOWN
 from rrsim.machine import observations as seen
 from rrsim.protocol import records
 from rrsim.protocol.messages import EndSession
-from rrsim.scenario import actions
 from rrsim.scenario.accounts import account_of
 from rrsim.scenario.history import Entry
 from rrsim.scenario.ids import INVARIANTS
@@ -48,64 +47,6 @@ class Failure(msgspec.Struct, frozen=True, gc=False, order=True):
     def invariant(self) -> bool:
         """Whether a scenario can expect it as a broken invariant."""
         return self.check in INVARIANTS
-
-
-class Known(msgspec.Struct, frozen=True, gc=False):
-    """A failure that is understood, and the runs in which it is."""
-
-    check: str
-    cause: str
-    where: str
-    """Tracker, edge case or rule."""
-    applies: Callable[[RunResult], bool]
-
-
-def _nothing_ran(result: RunResult) -> bool:
-    """Whether Windows was in safe mode and no agent of ours ever ran there before the harness's own restart: then
-    nobody could clear the flag."""
-    safe = False
-    for _, _, event, _ in result.history.entries if result.history is not None else ():
-        kind = type(event)
-        if kind is seen.BootBegan:
-            if event.cause == "probe":
-                break
-            safe = safe or event.safe_mode
-        elif kind is seen.AgentStarted and event.safe_mode:
-            return False
-    return safe
-
-
-def _thief(result: RunResult) -> bool:
-    # Whether it speaks of the old or of a new boot: by the time it comes, the boot that runs may be the new one.
-    stranger = actions.StrangerPresentsTicket
-    return any(
-        isinstance(step.action, stranger) and step.action.machine == "the same machine"
-        for step in result.scenario.steps
-    )
-
-
-def _lied_to(*things: str) -> Callable[[RunResult], bool]:
-    """Whether a security tool reported success and did nothing, for one of these things."""
-    return lambda result: any(
-        isinstance(step.action, actions.ToolBlocks) and step.action.silently and step.action.thing in things
-        for step in result.scenario.steps
-    )
-
-
-KNOWN: Final = (
-    Known("I6", "left in safe mode", "SM-15: nothing of ours runs in safe mode", _nothing_ran),
-    Known("I6", "left in safe mode", "a security tool that lies", _lied_to("boot flag")),
-    Known("I7", "left behind: boot:safeboot=network", "a security tool that lies", _lied_to("boot flag")),
-    Known("I7", "left behind: file:ticket", "a security tool that lies", _lied_to("ticket")),
-    Known("I13", "resumed without a new boot", "a bearer ticket cannot tell its thief", _thief),
-    Known("I12", "shown line is not in the transcript", "a bearer ticket cannot tell its thief", _thief),
-    Known("I12", "shown out of order", "a bearer ticket cannot tell its thief", _thief),
-    Known("I11", "foreign restart resumed", "a bearer ticket cannot tell its thief", _thief),
-    Known("verdict", "verdict unknown", "a bearer ticket cannot tell its thief", _thief),
-)
-"""Failures that a swarm counts but does not report as news. A tool that reports success and does nothing cannot be told
-from one that does not interfere, unless everything is read back; what is demanded is that a *reported* refusal is
-obeyed (SE-10)."""
 
 
 def failures(result: RunResult) -> tuple[Failure, ...]:

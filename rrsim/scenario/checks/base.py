@@ -54,6 +54,16 @@ class Context:
         """Return the newest session of the customer a source belongs to."""
         return self.tracker.latest.get(customer_of_source(source))
 
+    def restarting(self, source: str) -> SessionTrack | None:
+        """Return the session for which an agent restarts its PC: that of the recorded intent, while its order stands.
+
+        A customer may ask for support anew while the request is already on its way to Windows.
+        """
+        pc = self.verdicts.witness(source)
+        if pc.intent and self.verdicts.under_way(pc.intent_for) is not None:
+            return self.tracker.sessions.get(pc.intent_for)
+        return self.session_at(source)
+
 
 class Check:
     """Base of all checks. A fresh object is made for every history."""

@@ -65,7 +65,7 @@ class RestartConsent(Check):
     def _began(self, at: int, t_us: int, source: str, event: seen.RestartBegan) -> None:
         if event.cause != "agent":
             return
-        track = self.context.session_at(source)
+        track = self.context.restarting(source)
         order = track.order if track is not None else None
         if track is None or order is None:
             self.fail(

@@ -109,7 +109,7 @@ class Provenance(Check):
         if event.cause != "agent":
             return
         self._request[customer_of_source(source)] = at
-        track = self.context.session_at(source)
+        track = self.context.restarting(source)
         if track is None or track.session not in self._order:
             self.fail(
                 at,

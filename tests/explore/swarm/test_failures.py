@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from rrsim.backends.sim.runner import run
 from rrsim.explore.swarm.failures import LIVENESS, NOT_BACK, Failure, failures, not_back
 from rrsim.explore.swarm.run import outcome_of
-from rrsim.machine.observations import AgentStarted, BootBegan, Healed
+from rrsim.machine.observations import AgentStarted, AgentStopped, BootBegan, Healed, LoggedOn, MachineTampered
 from rrsim.protocol import records
 from rrsim.protocol.messages import EndSession
 from rrsim.scenario import actions as do
@@ -110,6 +111,54 @@ def test_what_is_understood_is_known_only_where_it_is() -> None:
     for events, understood in (((boot, probe, ran), True), ((boot, ran, probe), False), ((probe, ran), False)):
         (found,) = failures(replace(_run(_joined(), *events), checks=(check,)))
         assert bool(found.known) == understood, events
+
+
+SAFE = BootBegan("boot-2", safe_mode=True, cause="agent")
+NORMAL = BootBegan("boot-2", safe_mode=False, cause="agent")
+PROBE = BootBegan("boot-3", safe_mode=True, cause="probe")
+RUNS = AgentStarted("boot-2", "", elevated=True, desktop="none", safe_mode=True, why="service")
+CRASHED, DOWN = AgentStopped("crashed"), AgentStopped("windows goes down")
+IN_SAFE_MODE = CheckResult(check="I6", outcome="failed", cause="left in safe mode")
+TICKET = CheckResult(check="I7", outcome="failed", cause="left behind: file:ticket")
+
+
+@pytest.mark.parametrize(
+    ("events", "known"),
+    [
+        ((SAFE, RUNS, CRASHED, PROBE, RUNS), "SM-15: what ran in safe mode died there"),
+        ((SAFE, RUNS, CRASHED, RUNS, DOWN, PROBE), ""),
+        ((SAFE, RUNS, DOWN, PROBE), ""),
+        ((SAFE, RUNS, CRASHED, LoggedOn("customer", "visible", right=True), PROBE), ""),
+        ((NORMAL, RUNS, CRASHED, PROBE), ""),
+    ],
+)
+def test_who_could_clear_the_flag_is_to_blame(events: tuple[Any, ...], known: str) -> None:
+    (found,) = failures(replace(_run(_joined(), *events), checks=(IN_SAFE_MODE,)))
+    assert found.known == known
+
+
+@pytest.mark.parametrize(
+    ("pc", "steps", "events", "known"),
+    [
+        ({"safe boot set by owner": True}, (), (RUNS, DOWN, SAFE, PROBE), "the owner's own safe mode"),
+        ({"safe boot set by owner": True}, (), (RUNS, DOWN, SAFE, PROBE, RUNS), ""),
+        ({"safe boot set by owner": True}, (), (RUNS, DOWN, NORMAL), ""),
+        ({}, (), (RUNS, DOWN, SAFE, PROBE), ""),
+        ({}, (), (RUNS, MachineTampered("autostart"), DOWN, NORMAL), "somebody took away what starts us"),
+        ({}, (), (RUNS, MachineTampered("autostart"), DOWN, NORMAL, RUNS), ""),
+        ({}, (), (RUNS, MachineTampered("wall clock"), DOWN, NORMAL), ""),
+        ({}, (do.ToolBlocks("autostart", silently=True),), (RUNS, DOWN, NORMAL), "a security tool that lies"),
+        ({}, (do.ToolBlocks("autostart"),), (RUNS, DOWN, NORMAL), ""),
+        ({}, (do.ToolBlocks("autostart", silently=True),), (RUNS, DOWN, NORMAL, RUNS), ""),
+    ],
+)
+def test_a_ticket_that_stays_is_known_only_where_nothing_of_ours_could_run(
+    pc: dict[str, Any], steps: tuple[Any, ...], events: tuple[Any, ...], known: str
+) -> None:
+    case = scenario("x").given(pc=pc).do(*(steps or (do.RepRestarts(),))).scenario
+    (found,) = failures(replace(_run(_joined(), *events), checks=(TICKET,), scenario=case))
+    assert found.known.startswith(known)
+    assert bool(found.known) == bool(known)
 
 
 def test_a_thief_is_known_on_the_same_machine_only() -> None:

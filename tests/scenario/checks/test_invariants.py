@@ -14,6 +14,7 @@ from tests.scenario.checks.hand import SESSION, Hand, S
 
 STRICT = Account(ask_before_restart=True, ask_before_sharing=True)
 WINDOW_US = Account().resume_window_us
+_NEWER = r.SessionRequested(f"{SESSION}.2", "standard", Account())
 
 
 def resumed_after_expiry() -> Hand:
@@ -103,6 +104,18 @@ def recorded_yes_nobody_gave() -> Hand:
 
 def no_order_at_all() -> Hand:
     return Hand().opening().intended().ends()
+
+
+def restart_after_joining_anew() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().call("intent saved").server(_NEWER)
+    hand.server(r.EndpointJoined(_NEWER.session, "machine-1", "windows", "application", "boot-1", "seal"))
+    return hand.call("restart requested").pc(seen.RestartBegan("agent", "agent", False)).ends()
+
+
+def restart_of_an_order_that_was_undone() -> Hand:
+    hand = Hand().opening().asked().confirmed().given().armed().call("intent saved")
+    hand.server(r.RestartUndone(SESSION, 1, "blocked"), _NEWER)
+    return hand.pc(seen.RestartBegan("agent", "agent", False)).ends()
 
 
 def silence_taken_as_yes() -> Hand:
@@ -335,6 +348,8 @@ BAD: list[tuple[str, str, Callable[[], Hand]]] = [
     ("I4", "no confirmation by the representative", rep_never_said_yes),
     ("I4", "confirmation nobody gave", recorded_yes_nobody_gave),
     ("I4", "restart without an order", no_order_at_all),
+    ("I4", "restart without an order", restart_after_joining_anew),
+    ("I4", "restart without an order", restart_of_an_order_that_was_undone),
     ("I4", "no consent of the customer", silence_taken_as_yes),
     ("I4", "no consent of the customer", no_taken_as_yes),
     ("I4", "no consent of the customer", old_click_used_again),
@@ -395,3 +410,10 @@ def test_every_invariant_has_a_violation_here() -> None:
 def test_safe_mode_at_the_probe_is_not_judged_while_a_session_is_open() -> None:
     failing = Hand(mode="service").opening().healed().winds_down(over=False, safe=True).failing()
     assert failing["I6"] == "unknown: session not over"
+
+
+def test_a_restart_already_on_its_way_is_not_charged_to_a_newer_session() -> None:
+    """The customer asks for support anew between the recorded intent and Windows' answer (``rrsim swarm``, 119301)."""
+    hand = Hand().opening().asked().confirmed().given().armed().call("intent saved").server(_NEWER)
+    results = hand.pc(seen.RestartBegan("agent", "agent", False)).ends().results()
+    assert (results["I4"].outcome, results["I13"].outcome) == ("passed", "passed")
