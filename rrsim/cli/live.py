@@ -21,11 +21,13 @@ import msgspec
 from rrsim.backends.live import evidence, runner, state
 from rrsim.backends.live.wine import bench as wine_bench
 from rrsim.backends.live.wine.parts import INSTALL, NEEDED, WineMissing, missing_programs
+from rrsim.backends.sim import runner as simulator
 from rrsim.cli import clock
 from rrsim.cli.backends import BUNDLED
 from rrsim.cli.errors import CommandError, environment_error, say
 from rrsim.cli.execute import Executed, KeepHistory, Progress
 from rrsim.machine.adapters import AdapterError
+from rrsim.machine.observations import Healed
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
 
@@ -232,6 +234,20 @@ async def _cancel_the_rest() -> None:
     await asyncio.gather(*rest, return_exceptions=True)
 
 
+def _longest_first(runs: Sequence[tuple[Scenario, int]]) -> list[tuple[int, tuple[Scenario, int]]]:
+    """Return runs with their places so that those begin first which wait longest, as the simulator has it.
+
+    A long one that begins last would keep one machine busy while the others have nothing left to do.
+    """
+    waits_us: dict[str, int] = {}
+    for scenario, _ in runs:
+        if scenario.id not in waits_us:
+            history = simulator.run(scenario, 1).history
+            entries = history.entries if history is not None else []
+            waits_us[scenario.id] = next((t_us for t_us, _, event, _ in entries if type(event) is Healed), 0)
+    return sorted(enumerate(runs), key=lambda one: -waits_us[one[1][0].id])
+
+
 class _Crew:
     """Several workers on one loop that take the next case when they are free."""
 
@@ -244,7 +260,7 @@ class _Crew:
         self._fail_fast = fail_fast
         self._keep_history = keep_history
         self._each = each
-        self._next = iter(enumerate(runs))
+        self._next: Iterator[tuple[int, tuple[Scenario, int]]] = iter(())
         self._done: dict[int, RunResult] = {}
         self._progress = Progress(len(runs))
         self._workers: list[asyncio.Task[None]] = []
@@ -253,6 +269,7 @@ class _Crew:
     async def work(self, jobs: int) -> Executed:
         """Do all runs, or those that are done when the user stops it."""
         loop = asyncio.get_running_loop()
+        self._next = iter(_longest_first(self._runs) if jobs > 1 else list(enumerate(self._runs)))
         for number in STOPS:
             loop.add_signal_handler(number, self._stop)
         try:

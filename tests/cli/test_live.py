@@ -18,6 +18,8 @@ from rrsim.backends.live import runner, state
 from rrsim.backends.live.vm.reap import Reaped
 from rrsim.backends.live.wine import parts
 from rrsim.cli import live, reap
+from rrsim.scenario import actions
+from rrsim.scenario.api import scenario, us
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import CheckResult, RunResult
 
@@ -69,6 +71,14 @@ def machines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretended:
 def left() -> list[Path]:
     """Whatever is left of live runs."""
     return list(state.runs_home().iterdir()) if state.runs_home().is_dir() else []
+
+
+def test_what_waits_longest_begins_first() -> None:
+    """Otherwise one machine is busy at the end, and the others have nothing to do; equal ones keep their order."""
+    quick = scenario("quick").do(actions.RepRestarts()).scenario
+    slow = scenario("slow").do(actions.RepRestarts()).do(actions.CablePulled(returns_after_us=us("20m"))).scenario
+    runs = [(quick, 1), (slow, 1), (quick, 2), (slow, 2)]
+    assert [place for place, _ in live._longest_first(runs)] == [1, 3, 0, 2]
 
 
 def test_runs_some_at_a_time_and_keeps_the_order(scenarios: Path, rrsim_cli: Any, machines: Pretended) -> None:
