@@ -378,9 +378,9 @@ class Power(ABC):
         self.used.add("block screen")
         self._observe(seen.RestartBlocked(fields["app"]))
 
-    def _heard_stopped(self, _: Fields) -> None:
+    def _heard_stopped(self, fields: Fields) -> None:
         self.phase = self._before
-        self._observe(seen.RestartStopped("customer"))
+        self._observe(seen.RestartStopped(str(fields["by"])))
         self._wake()
 
     def _heard_aborted(self, fields: Fields) -> None:

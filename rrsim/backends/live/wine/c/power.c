@@ -10,6 +10,9 @@
 #define SHUTDOWN_IS_SCHEDULED 1190 /* ERROR_SHUTDOWN_IS_SCHEDULED */
 #define MOST_WINDOWS 256
 
+#define GIVES_UP_MS 55000 /* at the block screen: about a minute */
+#define GAVE_UP "gave up"
+
 typedef struct {
     wchar_t api[40], exe[MAX_PATH], comment[512];
     DWORD flags, grace_s, reason, pid;
@@ -130,7 +133,7 @@ static DWORD WINAPI block_screen(void *app)
     return 0;
 }
 
-/* Shows the block screen and waits for a word; TRUE means: restart anyway. */
+/* Shows the block screen and waits for a word; TRUE means: restart anyway. Nobody decides: Windows calls it off (SH-02). */
 static BOOL blocked_by(HWND window)
 {
     wchar_t exe[MAX_PATH], title[128] = L"";
@@ -147,7 +150,7 @@ static BOOL blocked_by(HWND window)
     text_add(&t, "}");
     rr_say(&t);
     HANDLE screen = CreateThread(NULL, 0, block_screen, name, 0, &block_thread);
-    WaitForSingleObject(word_event, INFINITE);
+    if (WaitForSingleObject(word_event, GIVES_UP_MS) == WAIT_TIMEOUT) power_word(GAVE_UP);
     while (!PostThreadMessageW(block_thread, WM_APP, 0, 0) && WaitForSingleObject(screen, 20)) continue;
     WaitForSingleObject(screen, 2000);
     CloseHandle(screen);
@@ -212,8 +215,10 @@ static DWORD WINAPI end_session(void *unused)
     say_request("shutdown asked", &r, 0);
     if (signed_in) EnumWindows(collect, (LPARAM)&w);
     if (!ask_windows(&w, &r, why)) {
+        Text t = {0};
+        text_add(&t, "{\"event\":\"stopped\",\"by\":\"%s\"}", strcmp(word_said, GAVE_UP) ? "customer" : "windows");
         busy = 0;
-        say("stopped");
+        rr_say(&t);
         return 0;
     }
     say_request("session ends", &r, 0);
