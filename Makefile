@@ -33,7 +33,9 @@ test: lint unit scenarios broken ## everything that must pass before a commit
 
 test-wine: .wine .venv/dev.stamp ## the tests on real machines, which need Wine; then a selection of the scenarios there
 	$(BIN)/python -m pytest tests -n $(JOBS) -m "wine and not nightly"
-	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) -v --junit out/wine.xml --html out/wine.html
+	rm -rf out/wine-histories
+	$(BIN)/rrsim run scenarios/ --backend wine --cases scenarios/wine-ci.txt --jobs $(JOBS) -v --junit out/wine.xml --html out/wine.html --histories out/wine-histories
+	$(BIN)/rrsim conform out/wine-histories
 
 test-nightly: .wine .venv/dev.stamp ## everything on real machines, too long for every commit: all broken agents, each case three times
 	.ci/nightly wine
@@ -41,7 +43,9 @@ test-nightly: .wine .venv/dev.stamp ## everything on real machines, too long for
 # What the processor's emulation allows in twenty minutes; `make nightly-vm` has the rest.
 test-vm: .venv/libvirt.stamp ## the tests with libvirt and QEMU, then a selection of the scenarios in virtual machines
 	$(BIN)/rrsim image build wine-guest
-	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-ci.txt -v --junit out/vm.xml --html out/vm.html
+	rm -rf out/vm-histories
+	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-ci.txt -v --junit out/vm.xml --html out/vm.html --histories out/vm-histories
+	$(BIN)/rrsim conform out/vm-histories
 	$(BIN)/python -m pytest -m "libvirt and not nightly" tests/images tests/doctor
 
 OUT ?= out/nightly-vm
