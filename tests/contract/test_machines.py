@@ -24,7 +24,7 @@ WINE_LACKS = frozenset({
     "fixed boot times", "installer faults", "installer that lets go", "calls that change nothing",
     "sharing at the welcome screen",
     "secret protection", "service recovery", "updates",
-    "press under the block screen", "block screen that gives up",
+    "press under the block screen",
 })  # fmt: skip
 """What the Wine machine cannot do, by name: none is gained or lost unseen."""
 

@@ -34,8 +34,8 @@ RESTART_US: Final = 3_000_000
 CAPABILITIES: Final[frozenset[Capability]] = frozenset({
     "restart", "power off", "reset", "power cut", "safe mode", "log on", "log off", "windows dialog",
     "installer dialog", "press", "dial", "pull the cable", "screenshot", "logs", "boot identity", "host reset reason",
-    "inventory", "blocked shutdown", "missing privilege", "process kill", "link faults", "several customers",
-    "server restart", "captive portal", "vpn", "wifi", "mac customer", "silent installer",
+    "inventory", "blocked shutdown", "block screen that gives up", "missing privilege", "process kill", "link faults",
+    "several customers", "server restart", "captive portal", "vpn", "wifi", "mac customer", "silent installer",
 })  # fmt: skip
 
 FLAG_EVERY_US: Final = 20_000
