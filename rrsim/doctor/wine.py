@@ -10,6 +10,7 @@ from rrsim.backends.live.wine.parts import COMPILER
 from rrsim.doctor import programs
 from rrsim.doctor.finding import Seen
 from rrsim.doctor.trial import Place, attempt, last_words, trouble
+from rrsim.wine_start import PLAINLY, plainly
 
 WINE: Final = ("wine64", "wine")
 MINGW: Final = ("gcc-mingw-w64-x86-64",)
@@ -78,8 +79,9 @@ def windows_program(place: Place) -> Seen:
         "WINEPREFIX": str(place.scratch / "prefix"), "WINEDEBUG": "-all", "DISPLAY": "",
         "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
     }
+    before = plainly() if place.which(PLAINLY[0]) else ()
     try:
-        tried = attempt(place, "wine", place.scratch / "tiny.exe", limit_s=RUN_S, more=home)
+        tried = attempt(place, *before, "wine", place.scratch / "tiny.exe", limit_s=RUN_S, more=home)
     finally:
         attempt(place, "wineserver", "-k", limit_s=SERVER_S, more=home)
         attempt(place, "wineserver", "-w", limit_s=SERVER_S, more=home)

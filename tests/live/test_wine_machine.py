@@ -16,6 +16,7 @@ from rrsim.backends.live.wine.eyes import pressable
 from rrsim.machine import observations as seen
 from rrsim.machine.identity import BeforeUnreadable, New, Same, compare, require_readable
 from rrsim.machine.inventory import difference, left_behind
+from rrsim.wine_start import plainly
 from tests.live.wine_bench import LIMIT_S, Bench, Play
 
 pytestmark = [
@@ -39,6 +40,26 @@ def test_a_boot_goes_through_its_phases_and_signing_in_reaches_the_desktop(play:
             await b.machine.run([r"C:\nothing.exe"])
 
     play(story)
+
+
+@pytest.mark.skipif(not plainly(), reason="this container lets nobody keep heaps where they are")
+def test_no_heap_can_be_in_the_way_of_windows_own_page(play: Play) -> None:
+    """Wine's loader ends without a word if its heap covers 0x7ffe0000: it begins right behind the loader."""
+
+    async def story(b: Bench) -> None:
+        await b.machine.log_on()
+        heaps = await asyncio.to_thread(_heaps_of_loaders, b.machine.site.prefix)
+        assert len(heaps) >= 3
+        assert max(heaps) < 0x7E000000
+
+    play(story)
+
+
+def _heaps_of_loaders(prefix: Path) -> list[int]:
+    """Return where the heaps begin of processes whose program is Wine's loader."""
+    maps = [Path(f"/proc/{one.pid}/maps").read_text(encoding="utf-8") for one in lease.inhabitants(prefix)]
+    lines = [line for text in maps if "/wine64\n" in text for line in text.splitlines() if line.endswith("[heap]")]
+    return [int(line.partition("-")[0], 16) for line in lines]
 
 
 @pytest.mark.parametrize(("word", "forced"), [("initiate", True), ("exit", False)])

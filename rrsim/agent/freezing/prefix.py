@@ -13,6 +13,7 @@ import msgspec
 from rrsim.agent.freezing.errors import BuildError, Progress
 from rrsim.agent.freezing.places import digest_of, only_maker, put_in_place, scratch_dir
 from rrsim.agent.freezing.steps import find_tool, run_step
+from rrsim.wine_start import plainly
 
 MAKE_PREFIX_S: Final = 180.0
 """Time for making a new prefix, in seconds; about 15 on an idle machine."""
@@ -35,7 +36,7 @@ class Prefix(msgspec.Struct, frozen=True):
         Raises:
             BuildError: it failed or took too long.
         """
-        return run_step(what, [self.wine, *command], log=self.log, within_s=within_s, cwd=cwd,
+        return run_step(what, [*plainly(), self.wine, *command], log=self.log, within_s=within_s, cwd=cwd,
                         env=wine_environment(self.path) | (env or {}))
 
 
@@ -89,7 +90,7 @@ def end_prefix(path: Path, log: Path) -> None:
 
 def _template(wine: str, cache: Path, log: Path, progress: Progress) -> Path:
     """Return the prepared prefix of this version of Wine, made once."""
-    version = run_step("wine --version", [wine, "--version"], log=log, within_s=30.0,
+    version = run_step("wine --version", [*plainly(), wine, "--version"], log=log, within_s=30.0,
                        env=wine_environment(cache / "none")).splitlines()[-1].strip()
     place = cache / "wine-prefix" / digest_of([version])[:16]
     with only_maker(place.parent):
@@ -104,7 +105,7 @@ def _make_template(wine: str, place: Path, cache: Path, log: Path) -> None:
         path = scratch / "prefix"
         (path / "home").mkdir(parents=True)
         try:
-            run_step("wineboot --init", [wine, "wineboot", "--init"], log=log, within_s=MAKE_PREFIX_S,
+            run_step("wineboot --init", [*plainly(), wine, "wineboot", "--init"], log=log, within_s=MAKE_PREFIX_S,
                      env=wine_environment(path))
             run_step("end of wineboot", [find_tool("wineserver"), "-w"], log=log, within_s=MAKE_PREFIX_S,
                      env=wine_environment(path))

@@ -14,11 +14,15 @@ from rrsim.images.guest.loop import Loop
 from rrsim.images.guest.settings import Settings
 
 CONFIG: Final = Path("/usr/lib/rrsim/guest.json")
+HEAPS: Final = Path("/proc/sys/kernel/randomize_va_space")
+"""1: heaps begin where programs end. At a random place, Wine's loader now and then finds its own in the way of a page
+that Windows has at 0x7ffe0000, and ends without a word (:mod:`rrsim.wine_start`)."""
 LAST_WORDS_US: Final = 1_000_000
 
 
 def main() -> int:
     """Serve until Windows goes down; return what init is to do."""
+    HEAPS.write_text("1", encoding="ascii")
     config = json.loads(CONFIG.read_text(encoding="utf-8"))
     settings = Settings(keyboard=config["keyboard"], versions=config["versions"])
     descriptor = os.open(port_named(config["port"]), os.O_RDWR | os.O_NONBLOCK)

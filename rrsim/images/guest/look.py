@@ -15,8 +15,10 @@ FLAG: Final = Path("Boot") / "bcd.standin"
 MOST_FILES: Final = 20_000
 LOOKS_AT_A_STRANGER: Final = 3
 """So many looks decide that a process is none of Windows'."""
-STARTED, ARGUMENTS_AT = 19, 45
-"""Places in ``/proc/PID/stat`` behind the name (proc(5): fields 22 and 48)."""
+FLAGS: Final = 6
+"""Place in ``/proc/PID/stat`` behind the name (proc(5): field 9)."""
+FORKED_NO_PROGRAM: Final = 0x40
+"""``PF_FORKNOEXEC`` of the kernel's ``sched.h``."""
 
 
 class Processes:
@@ -51,37 +53,17 @@ class Processes:
             except OSError:
                 continue  # it has ended meanwhile, or only just begins
             line = b" ".join(words).decode("utf-8", "replace").strip()
-            if line and not line.startswith(("/", "wine")):
+            if line and not line.startswith(("/", "wine", "setarch")):
                 self._mine[pid] = line
-        return self._without_copies()
+        return {pid: line for pid, line in self._mine.items() if not self._only_forked(pid)}
 
-    def _without_copies(self) -> dict[int, str]:
-        """Leave out processes that have been forked and have not begun their own program yet.
-
-        Such a one has its arguments where the other has them; a program of its own gets a random place. What can be
-        its parent has the same command line and is older.
-        """
-        lines: dict[str, list[int]] = {}
-        for pid, line in self._mine.items():
-            lines.setdefault(line, []).append(pid)
-        copies: set[int] = set()
-        for pids in lines.values():
-            if len(pids) > 1:
-                begun = sorted((self._stat(pid), pid) for pid in pids)
-                known: set[int] = set()
-                for (_, place), pid in begun:
-                    if place and place in known:
-                        copies.add(pid)
-                    known.add(place)
-        return {pid: line for pid, line in self._mine.items() if pid not in copies}
-
-    def _stat(self, pid: int) -> tuple[int, int]:
-        """When a process was started, in ticks since boot, and where its arguments are; 0: not to be known."""
+    def _only_forked(self, pid: int) -> bool:
+        """Whether a process has been forked and has not begun its own program yet: all of it is its parent's."""
         try:
             fields = (self._settings.proc / f"{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-            return int(fields[STARTED]), int(fields[ARGUMENTS_AT])
+            return bool(int(fields[FLAGS]) & FORKED_NO_PROGRAM)
         except (OSError, IndexError, ValueError):
-            return 0, 0
+            return False
 
     def ended(self, pid: int) -> bool:
         """Whether a process is over, although its number may still be taken."""

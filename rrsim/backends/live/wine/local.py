@@ -20,6 +20,7 @@ from rrsim.backends.live.wine.site import FLAG_FILE, PLACES, below_drive
 from rrsim.images.guest import look
 from rrsim.images.guest.settings import Settings
 from rrsim.machine.observations import AnyObservation
+from rrsim.wine_start import plainly
 
 FLAG: Final = template.DRIVE / FLAG_FILE
 ERRORS: Final = "wine.err"
@@ -57,8 +58,8 @@ class LocalPower(Power):
 
     async def _open_helper(self) -> Line:
         return await ProcessLine.open(
-            "the sign-in helper", "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env, hear=self._hear,
-            errors=self.prefix.with_name(ERRORS),
+            "the sign-in helper", *plainly(), "wine", r"C:\windows\system32\rrwinlogon.exe", env=self._env,
+            hear=self._hear, errors=self.prefix.with_name(ERRORS),
         )
 
     def _last_words(self) -> str:
@@ -137,7 +138,8 @@ class LocalSite:
     async def open_line(self, name: str, program: str, hear: Callable[[Fields], None]) -> Line:
         """Start a helper and return the line to it."""
         return await ProcessLine.open(
-            name, "wine", rf"C:\windows\system32\{program}", env=self._env, hear=hear, errors=self.folder / ERRORS
+            name, *plainly(), "wine", rf"C:\windows\system32\{program}", env=self._env, hear=hear,
+            errors=self.folder / ERRORS,
         )
 
     # --- the disk ---

@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from rrsim.wine_start import plainly
+
 C_SOURCES: Final = Path(__file__).with_name("c")
 COMPILER: Final = "x86_64-w64-mingw32-gcc"
 NEEDED: Final = ("wine", "wineserver", "Xvfb", "xdotool", COMPILER, "x86_64-w64-mingw32-objdump", "makensis")
@@ -82,6 +84,10 @@ def require_programs() -> None:
         )
 
 
+def _words(command: tuple[str | Path, ...]) -> list[str]:
+    return [*(plainly() if command[0] == "wine" else ()), *map(str, command)]
+
+
 async def call(*command: str | Path, env: dict[str, str] | None = None, limit_s: float = 120) -> str:
     """Run a program of the host and return what it printed.
 
@@ -89,7 +95,7 @@ async def call(*command: str | Path, env: dict[str, str] | None = None, limit_s:
         WineMissing: it failed or did not end in time; the message has its last words.
     """
     process = await asyncio.create_subprocess_exec(
-        *map(str, command), env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        *_words(command), env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
@@ -115,7 +121,7 @@ async def call_quietly(*command: str | Path, env: dict[str, str], limit_s: float
     """
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *map(str, command), env=env, stdin=nothing, stdout=nothing, stderr=nothing
+        *_words(command), env=env, stdin=nothing, stdout=nothing, stderr=nothing
     )
     try:
         async with asyncio.timeout(limit_s):
