@@ -240,6 +240,8 @@ class Stage:
         try:
             self.pc_hears(side, what[1])
         except NotPossible as problem:
+            if type(what[1]) in KILLS_AT_ONCE:
+                side.generation -= 1  # nothing was killed: what waits for this process still reaches it
             self.direct(director.CouldNot(what[0], str(problem)))
 
     def pc_does(self, side: Side, what: Any) -> None:

@@ -8,7 +8,7 @@ demanded is that a *reported* refusal is obeyed, SE-10); and a bearer ticket can
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -65,10 +65,17 @@ def _died_there(result: RunResult) -> bool:
     return died
 
 
-def _never_again(result: RunResult) -> bool:
+def _seen_at_the_pc(result: RunResult) -> list[Any]:
+    """Return what was seen at the PC on which something was left behind (I7); everything, if no entry says which."""
+    entries = result.history.entries if result.history is not None else []
+    source = next((entries[c.entry][1] for c in result.checks if c.check == "I7" and c.entry >= 0), "")
+    return [event for _, who, event, _ in entries if source in ("", who)]
+
+
+def _never_again(events: list[Any]) -> bool:
     """Whether nothing of ours ran in the boots that followed the end of the last agent."""
     booted = False
-    for _, _, event, _ in reversed(result.history.entries) if result.history is not None else ():
+    for event in reversed(events):
         kind = type(event)
         if kind is seen.BootBegan:
             booted = True
@@ -81,16 +88,22 @@ def _never_again(result: RunResult) -> bool:
 
 def _owners_safe_mode(result: RunResult) -> bool:
     """Whether the owner's own flag, which must stay (rule 7), kept everything of ours from running."""
-    boots = [e for _, _, e, _ in (result.history.entries if result.history else ()) if type(e) is seen.BootBegan]
+    events = _seen_at_the_pc(result)
+    boots = [e for e in events if type(e) is seen.BootBegan]
     flagged = result.scenario.given.pc.safe_boot_set_by_owner
-    return flagged and bool(boots) and boots[-1].safe_mode and _never_again(result)
+    return flagged and bool(boots) and boots[-1].safe_mode and _never_again(events)
 
 
 def _way_back_gone(result: RunResult) -> bool:
     """Whether somebody took away what starts us (BO-09), so that nothing of ours ran any more."""
     taken = ("autostart", "safe boot key", "service", "agent")
-    entries = result.history.entries if result.history is not None else []
-    return _never_again(result) and any(type(e) is seen.MachineTampered and e.what in taken for _, _, e, _ in entries)
+    events = _seen_at_the_pc(result)
+    return _never_again(events) and any(type(e) is seen.MachineTampered and e.what in taken for e in events)
+
+
+def _lied_about_autostart(result: RunResult) -> bool:
+    """Whether a tool said that the autostart entry was written, and nothing of ours ran any more."""
+    return _lied_to("autostart")(result) and _never_again(_seen_at_the_pc(result))
 
 
 def _thief(result: RunResult) -> bool:
@@ -118,7 +131,6 @@ def _lied_to(*things: str) -> Callable[[RunResult], bool]:
     )
 
 
-_LIED_ABOUT_AUTOSTART: Final = _lied_to("autostart")
 _SAFE, _FLAG, _TICKET = "left in safe mode", "left behind: boot:safeboot=network", "left behind: file:ticket"
 _THIEF: Final = "a bearer ticket cannot tell its thief"
 _LIAR: Final = "a security tool that lies"
@@ -130,7 +142,7 @@ KNOWN: Final = (
     Known("I6", _SAFE, _THIEF, _thief_while_denied),
     Known("I7", _FLAG, _LIAR, _lied_to("boot flag")),
     Known("I7", _TICKET, _LIAR, _lied_to("ticket")),
-    Known("I7", _TICKET, _LIAR, lambda result: _LIED_ABOUT_AUTOSTART(result) and _never_again(result)),
+    Known("I7", _TICKET, _LIAR, _lied_about_autostart),
     Known("I7", _TICKET, "the owner's own safe mode: nothing of ours runs before a normal boot", _owners_safe_mode),
     Known("I7", _TICKET, "somebody took away what starts us (BO-09)", _way_back_gone),
     Known("I13", "resumed without a new boot", _THIEF, _thief),
