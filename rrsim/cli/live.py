@@ -260,7 +260,6 @@ class _Crew:
         self._fail_fast = fail_fast
         self._keep_history = keep_history
         self._each = each
-        self._next: Iterator[tuple[int, tuple[Scenario, int]]] = iter(())
         self._done: dict[int, RunResult] = {}
         self._progress = Progress(len(runs))
         self._workers: list[asyncio.Task[None]] = []
@@ -269,11 +268,11 @@ class _Crew:
     async def work(self, jobs: int) -> Executed:
         """Do all runs, or those that are done when the user stops it."""
         loop = asyncio.get_running_loop()
-        self._next = iter(_longest_first(self._runs) if jobs > 1 else list(enumerate(self._runs)))
+        waiting = iter(_longest_first(self._runs) if jobs > 1 else list(enumerate(self._runs)))
         for number in STOPS:
             loop.add_signal_handler(number, self._stop)
         try:
-            self._workers = [loop.create_task(self._worker()) for _ in range(jobs)]
+            self._workers = [loop.create_task(self._worker(waiting)) for _ in range(jobs)]
             await asyncio.gather(*self._workers, return_exceptions=True)
         finally:
             for number in STOPS:
@@ -293,8 +292,8 @@ class _Crew:
         for worker in self._workers:
             worker.cancel()
 
-    async def _worker(self) -> None:
-        for place, (scenario, seed) in self._next:
+    async def _worker(self, waiting: Iterator[tuple[int, tuple[Scenario, int]]]) -> None:
+        for place, (scenario, seed) in waiting:
             result = await self._one(scenario, seed)
             if result.history is not None and not self._keep_history(result):
                 result = msgspec.structs.replace(result, history=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.models import of_set
 from rrsim.explore.score import Score
 from rrsim.report import json_out
+from rrsim.scenario.model import Scenario
 
 HUNTERS: Final = ("scenarios", "search", "swarm")
 FORMATS: Final = ("text", "json", "markdown")
@@ -85,7 +87,7 @@ def run(wanted: Wanted) -> int:
     bugs = [bug for bug in BUGS if wanted.keyword.casefold() in bug.name.casefold()]
     if not bugs:
         raise CommandError("the name of a deliberate bug, or part of it", repr(wanted.keyword), "rrsim broken")
-    rows = _kept(wanted, {bug.name for bug in bugs})
+    rows = _kept(wanted, hunters, {bug.name for bug in bugs})
     if rows:
         say(f"{len(rows)} of {len(bugs)} bugs were hunted before, as {wanted.keep} says")
     progress = Progress(len(bugs), "bugs")
@@ -112,15 +114,15 @@ def run(wanted: Wanted) -> int:
     return exit_code(["failed"] if missed else [], interrupted=interrupted)
 
 
-def _mark(wanted: Wanted) -> _Mark:
-    asked = ",".join(one for one in HUNTERS if one in wanted.by)
+def _mark(wanted: Wanted, hunters: tuple[str, ...]) -> _Mark:
     digest = blake2b(digest_size=8)
-    for path in sorted(Path("scenarios").rglob("*.yaml")) if "scenarios" in asked else ():
+    for path in sorted(Path("scenarios").rglob("*.yaml")) if "scenarios" in hunters else ():
         digest.update(path.read_bytes())
-    return _Mark(code_version(_HUNTING, ()), digest.hexdigest(), asked, wanted.starts, wanted.seeds)
+    by = ",".join(sorted(set(hunters)))
+    return _Mark(code_version(_HUNTING, ()), digest.hexdigest(), by, wanted.starts, wanted.seeds)
 
 
-def _kept(wanted: Wanted, names: set[str]) -> dict[str, Row]:
+def _kept(wanted: Wanted, hunters: tuple[str, ...], names: set[str]) -> dict[str, Row]:
     """Return what an earlier hunt of the same kind left in the file; make the file if there is none.
 
     Raises:
@@ -128,7 +130,7 @@ def _kept(wanted: Wanted, names: set[str]) -> dict[str, Row]:
     """
     if not wanted.keep:
         return {}
-    mark, path = _mark(wanted), Path(wanted.keep)
+    mark, path = _mark(wanted, hunters), Path(wanted.keep)
     try:
         if not path.exists():
             path.write_bytes(msgspec.json.encode(mark) + b"\n")
@@ -167,14 +169,20 @@ def _hunted(bugs: list[Bug], hunters: tuple[str, ...], wanted: Wanted) -> Iterat
         cluster.close()
 
 
+@cache
+def _sound() -> tuple[Scenario, ...]:
+    """Return the scenarios that pass without a bug: the same for every bug that a worker hunts."""
+    loaded, _ = choose.load(())
+    return sound(loaded)
+
+
 def hunt_one(payload: bytes) -> bytes:
     """Hunt one bug, in a worker of its own."""
     name, hunters, starts, seeds = msgspec.msgpack.decode(payload, type=tuple[str, tuple[str, ...], int, int])
     (bug,) = (one for one in BUGS if one.name == name)
     scenario, cases, scores = "", 0, list[Score]()
     if "scenarios" in hunters:
-        loaded, _ = choose.load(())
-        found = hunt(bug, sound(loaded))
+        found = hunt(bug, _sound())
         scenario, cases = (found.catches[0].scenario if found.catches else ""), found.cases
     if "search" in hunters:
         scores.append(score.by_search(bug, of_set("standard")))

@@ -42,8 +42,7 @@ def test_two_versions_in_quick_succession_are_never_mixed(play: Play) -> None:
 
         def heard(fields: dict[str, Any]) -> None:
             if fields.get("event") == "watch":
-                state = {name: bool(fields[name]) for name in ("there", "marked", "first")}
-                call = watched.heard(int(fields["n"]), **state)
+                call = watched.told(fields)
                 calls.append(call.verb if call is not None else "")
 
         line = await b.machine.site.open_line("the watcher", "rrwatch.exe", heard)

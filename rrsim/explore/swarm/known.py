@@ -8,13 +8,16 @@ demanded is that a *reported* refusal is obeyed, SE-10); and a bearer ticket can
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from rrsim.machine import observations as seen
 from rrsim.scenario import actions
+from rrsim.scenario.history import Entry
 from rrsim.scenario.result import RunResult
+
+Act = TypeVar("Act")
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -31,11 +34,20 @@ _DEATHS: Final = ("crashed", "removed by a security tool")
 """How an agent ends that neither its own doing nor a shutdown ends."""
 
 
+def _entries(result: RunResult) -> list[Entry]:
+    return result.history.entries if result.history is not None else []
+
+
+def _done(result: RunResult, kind: type[Act]) -> list[Act]:
+    """Return the actions of one kind that the run's steps are."""
+    return [step.action for step in result.scenario.steps if isinstance(step.action, kind)]
+
+
 def _nothing_ran(result: RunResult) -> bool:
     """Whether Windows was in safe mode and no agent of ours ever ran there before the harness's own restart: then
     nobody could clear the flag."""
     safe = False
-    for _, _, event, _ in result.history.entries if result.history is not None else ():
+    for _, _, event, _ in _entries(result):
         kind = type(event)
         if kind is seen.BootBegan:
             if event.cause == "probe":
@@ -50,7 +62,7 @@ def _died_there(result: RunResult) -> bool:
     """Whether every agent that ran in safe mode was ended there, the last one before the harness's own restart, and
     nobody signed in, which would have started the second way out."""
     safe = died = False
-    for _, _, event, _ in result.history.entries if result.history is not None else ():
+    for _, _, event, _ in _entries(result):
         kind = type(event)
         if kind is seen.BootBegan:
             if event.cause == "probe":
@@ -67,7 +79,7 @@ def _died_there(result: RunResult) -> bool:
 
 def _seen_at_the_pc(result: RunResult) -> list[Any]:
     """Return what was seen at the PC on which something was left behind (I7); everything, if no entry says which."""
-    entries = result.history.entries if result.history is not None else []
+    entries = _entries(result)
     source = next((entries[c.entry][1] for c in result.checks if c.check == "I7" and c.entry >= 0), "")
     return [event for _, who, event, _ in entries if source in ("", who)]
 
@@ -108,27 +120,17 @@ def _lied_about_autostart(result: RunResult) -> bool:
 
 def _thief(result: RunResult) -> bool:
     # Whether it speaks of the old or of a new boot: by the time it comes, the boot that runs may be the new one.
-    stranger = actions.StrangerPresentsTicket
-    return any(
-        isinstance(step.action, stranger) and step.action.machine == "the same machine"
-        for step in result.scenario.steps
-    )
+    return any(one.machine == "the same machine" for one in _done(result, actions.StrangerPresentsTicket))
 
 
 def _thief_while_denied(result: RunResult) -> bool:
     """Whether the thief's resume ended the order while a tool kept the flag: the agent is out of its session."""
-    blocks = actions.ToolBlocks
-    return _thief(result) and any(
-        isinstance(step.action, blocks) and step.action.thing == "boot flag" for step in result.scenario.steps
-    )
+    return _thief(result) and any(one.thing == "boot flag" for one in _done(result, actions.ToolBlocks))
 
 
 def _lied_to(*things: str) -> Callable[[RunResult], bool]:
     """Whether a security tool reported success and did nothing, for one of these things."""
-    return lambda result: any(
-        isinstance(step.action, actions.ToolBlocks) and step.action.silently and step.action.thing in things
-        for step in result.scenario.steps
-    )
+    return lambda result: any(one.silently and one.thing in things for one in _done(result, actions.ToolBlocks))
 
 
 _SAFE, _FLAG, _TICKET = "left in safe mode", "left behind: boot:safeboot=network", "left behind: file:ticket"

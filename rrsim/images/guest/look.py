@@ -59,19 +59,20 @@ class Processes:
 
     def _only_forked(self, pid: int) -> bool:
         """Whether a process has been forked and has not begun its own program yet: all of it is its parent's."""
+        fields = self._stat(pid)
+        return len(fields) > FLAGS and bool(int(fields[FLAGS]) & FORKED_NO_PROGRAM)
+
+    def _stat(self, pid: int) -> list[bytes]:
+        """Return what stands in ``/proc/PID/stat`` behind the name; nothing if there is no such process."""
         try:
-            fields = (self._settings.proc / f"{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-            return bool(int(fields[FLAGS]) & FORKED_NO_PROGRAM)
-        except (OSError, IndexError, ValueError):
-            return False
+            return (self._settings.proc / f"{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        except OSError:
+            return []
 
     def ended(self, pid: int) -> bool:
         """Whether a process is over, although its number may still be taken."""
-        try:
-            stat = (self._settings.proc / f"{pid}/stat").read_bytes()
-        except OSError:
-            return True
-        return stat.rpartition(b") ")[2][:1] in {b"Z", b"X"}
+        fields = self._stat(pid)
+        return not fields or fields[0] in {b"Z", b"X"}
 
     def all_of_windows(self) -> list[int]:
         """Return every process of Windows, Wine's own and the kernel among them."""

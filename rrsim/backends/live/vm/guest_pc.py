@@ -24,8 +24,9 @@ CAPABILITIES: Final[frozenset[Capability]] = ON_WINE
 RESOLUTION_US: Final = 4_000_000
 """What a guest under emulation can tell apart at a deadline."""
 RESTART_US: Final = 30_000_000
-SYNC_LIMIT_S: Final = 60.0
 """How long a restart takes at most, with the agent back, where the processor is emulated and the host is busy."""
+SYNC_LIMIT_S: Final = 60.0
+"""How long a guest may take to write down what it was given."""
 SCREENSHOT_LIMIT_S: Final = 20.0
 MODEM_PORT: Final = 1
 MARK_KEY: Final = r"HKLM\SOFTWARE\rrsim stand-in\This boot"

@@ -33,7 +33,10 @@ LAST_WORDS: Final = 300
 def complaints(folder: Path) -> bytes:
     """Return the end of what Wine and the helpers of a machine complained about."""
     try:
-        return (folder / ERRORS).read_bytes()[-MOST_COMPLAINTS_BYTES:]
+        with (folder / ERRORS).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)  # with a debug channel on, there may be much more than is wanted
+            file.seek(max(0, size - MOST_COMPLAINTS_BYTES))
+            return file.read(MOST_COMPLAINTS_BYTES)
     except OSError:
         return b""
 

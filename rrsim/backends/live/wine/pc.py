@@ -176,11 +176,7 @@ class WindowsPc(WindowsMachine):
             task.add_done_callback(self._closing.discard)
 
     def _heard_watcher(self, fields: Fields) -> None:
-        if fields.get("event") != "watch":
-            return
-        call = self._watched.heard(
-            int(fields["n"]), there=bool(fields["there"]), marked=bool(fields["marked"]), first=bool(fields["first"])
-        )
+        call = self._watched.told(fields)
         if call is not None:
             self._outer(call)
 

@@ -95,12 +95,17 @@ async def _bare() -> Path:
         prefix.mkdir(parents=True)
         env = environment(prefix) | QUIET
         await parts.call_quietly("wine", "wineboot", "-i", env=env)
-        await parts.call("wineserver", "-w", env=env)
-        lease.forget_kernel(prefix)
+        await _at_rest(prefix, env)
         (prefix / ".update-timestamp").write_text("disable", encoding="ascii")
         (prefix / "dosdevices" / "z:").unlink(missing_ok=True)
         (place / "ready").touch()
     return place / "prefix"
+
+
+async def _at_rest(prefix: Path, env: dict[str, str]) -> None:
+    """Wait until nothing runs in a prefix, and leave nothing of its kernel outside of it."""
+    await parts.call("wineserver", "-w", env=env)
+    lease.forget_kernel(prefix)
 
 
 async def _make(place: Path, screen: tuple[int, int]) -> None:
@@ -111,8 +116,7 @@ async def _make(place: Path, screen: tuple[int, int]) -> None:
     settings = prefix / DRIVE / "settings.reg"
     settings.write_text(_settings(screen), encoding="utf-16")
     await parts.call_quietly("wine", "regedit", "/S", r"C:\settings.reg", env=env)
-    await parts.call("wineserver", "-w", env=env)
-    lease.forget_kernel(prefix)
+    await _at_rest(prefix, env)
     settings.unlink()
     _install(place / "parts", prefix)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rrsim.machine import observations as seen
 from rrsim.machine.adapters import Watch
@@ -19,6 +20,13 @@ class Watched:
     def lines(self) -> list[tuple[str, ...]]:
         """Return the words that tell the watcher what to watch, in order."""
         return [("watch", str(number), *_words(watch)) for number, watch in enumerate(self._watches)]
+
+    def told(self, fields: Mapping[str, Any]) -> seen.HostCall | None:
+        """Take what the watcher said, and return the call that it bears witness of, if any."""
+        if fields.get("event") != "watch":
+            return None
+        state = {name: bool(fields[name]) for name in ("there", "marked", "first")}
+        return self.heard(int(fields["n"]), **state)
 
     def heard(self, number: int, *, there: bool, marked: bool, first: bool) -> seen.HostCall | None:
         """Take a state that the watcher tells of.
