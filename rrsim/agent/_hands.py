@@ -14,6 +14,9 @@ Windows owns this duration, so it does not scale with the account's settings."""
 IDLE_US: Final = 60_000_000
 """An application-mode process that finds no record and no customer starts support ends itself after this long."""
 
+TIDY_US: Final = 60_000_000
+"""How long after something of ours could not be taken away it is tried again."""
+
 _GROUPS: Final[dict[Word, str]] = {"arm autostart": "autostart", "disarm autostart": "autostart"}
 """Chores that replace each other: the last word counts."""
 
@@ -81,13 +84,23 @@ def settled(t: Turn, word: Word, result: str) -> None:
         t.part("left", flag=False)
     elif word == "remove key":
         t.part("left", key=False)
+    elif word in ("settle record", "save ticket"):
+        t.part("left", record=False)
     elif word == "look for flag":
         t.part("left", owner=result in ("network", "other") and not t.s.left.flag)
-    elif word == "look for key" and result == "present":
-        # The key goes on before the flag and off after it, so only with the key can the flag be ours (rule 7: an
-        # owner's flag stays).
-        t.part("left", key=True, flag=True)
-        t.part("hands", chores=("clear flag", "remove key", *t.s.hands.chores))
+    elif word == "look for key" and result.startswith(host.KEY_PRESENT):
+        _found_key(t, flag=result == host.KEY_PRESENT)
+
+
+def _found_key(t: Turn, flag: bool) -> None:
+    """Our key stands there. It goes on before the flag and off after it, and says whose flag it is, so only with the
+    key can the flag be ours (rule 7: an owner's flag stays). In safe mode it must let the service start again."""
+    s = t.s
+    found: tuple[Word, ...] = ("clear flag",) if flag else ()
+    if not (s.facts.safe_mode and s.goal == "resuming"):
+        found = (*found, "remove key")
+    t.part("left", key=True, flag=flag)
+    t.part("hands", chores=(*found, *(c for c in s.hands.chores if c not in found)))
 
 
 _LAST: Final[dict[Word, Word]] = {"settle record": "disarm autostart", "clear flag": "remove key"}
@@ -96,8 +109,32 @@ ticket stays for ever; without the key Windows starts nobody in the safe boots t
 
 
 def keep_the_way(t: Turn, word: Word) -> None:
-    """A chore failed: what starts us in the next boot is not taken away."""
+    """A chore failed: what starts us in the next boot is not taken away, and it is tried again (I6, rule 7)."""
+    if word == "settle record":
+        t.part("left", record=True)
+    elif word == "look for key" and t.s.facts.safe_mode:
+        _found_key(t, flag=True)  # nobody says whose the flag is: a PC must not stay in safe mode by us (I6)
     t.part("hands", chores=tuple(c for c in t.s.hands.chores if c != _LAST.get(word)))
+    if t.s.goal == "idle" or word == "clear flag":
+        tidy_later(t)
+
+
+def tidy_later(t: Turn) -> None:
+    """Something of ours is left that could not be taken away: try again later."""
+    left = t.s.left
+    if left.flag or left.key or left.record:
+        t.timer("tidy", TIDY_US)
+
+
+def try_again(t: Turn) -> None:
+    """Take away what could not be taken away: without a session all of it, in a session the boot flag."""
+    s = t.s
+    if s.goal == "idle":
+        enqueue(t, *tidy(s))
+    elif s.restart is not None:
+        tidy_later(t)  # the order says what becomes of the flag
+    elif s.left.flag:
+        enqueue(t, "clear flag")
 
 
 def tidy(s: AgentState) -> tuple[Word, ...]:

@@ -39,8 +39,8 @@ def connect_if_down(t: Turn) -> None:
 
 
 def after(t: Turn, word: Word) -> None:
-    """Windows has answered a request: the one that comes before every claim in safe mode sets the connection free."""
-    if word == "clear flag":
+    """Windows has answered a request: the last that comes before every claim in safe mode sets the connection free."""
+    if word in ("look for key", "clear flag") and "clear flag" not in t.s.hands.chores:
         connect_if_down(t)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rrsim.agent import _link as link
 from rrsim.agent import _talk as talk
 from rrsim.agent import host
-from rrsim.agent._hands import begin_chore, enqueue, tidy
+from rrsim.agent._hands import begin_chore, enqueue, tidy, tidy_later
 from rrsim.agent._state import Chat, Claim, Goal, Turn, Word
 from rrsim.protocol.messages import AgentSettings, Joined, Leave, Resumed, Sharing, StandBy
 from rrsim.protocol.version import SUPPORTED
@@ -62,6 +62,7 @@ def finish(t: Turn) -> None:
         join(t, s.claim.code)
     elif s.facts.mode == "service":
         t.set(goal="idle", claim=Claim())
+        tidy_later(t)
     else:
         t.set(goal="exited")
         t.do(host.Exit(s.why))

@@ -147,6 +147,8 @@ class Left(Part, frozen=True):
     """Boot flag."""
     owner: bool = False
     """The boot flag was set before we armed: it is the owner's, and stays (rule 7)."""
+    record: bool = False
+    """A record that could not be removed, or brought up to date, from the disk."""
     standby: str = ""
     """Stand-by ticket (profiles in which foreign restarts resume)."""
 

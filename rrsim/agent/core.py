@@ -20,7 +20,8 @@ simulator, the search, Wine and Windows (``docs/design.md``). Rules, with their 
 * **One request to Windows at a time.** One without an answer is given up; carried out late, it is undone again.
 * **The agent gives up** after :func:`rrsim.agent._link.give_up_us` without a server, and cleans up.
 
-A service that has nothing left to do goes idle; an application-mode agent exits.
+A service that has nothing left to do goes idle; an application-mode agent exits. What an idle service could not take
+away, and a boot flag in any case, it tries to take away again every :data:`rrsim.agent._hands.TIDY_US`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ import msgspec
 from rrsim.agent import _link as link
 from rrsim.agent import _person as person
 from rrsim.agent import _session as session
+from rrsim.agent import _start as start
 from rrsim.agent import _talk as talk
 from rrsim.agent import host
-from rrsim.agent._hands import IDLE_US, begin_chore, came_late, enqueue, give_up, issue, keep_the_way, settled, void
+from rrsim.agent._hands import begin_chore, came_late, enqueue, give_up, issue, keep_the_way, settled, try_again
 from rrsim.agent._state import (
     AgentError,
     AgentState,
@@ -43,13 +45,11 @@ from rrsim.agent._state import (
     Claim,
     Exited,
     Goal,
-    Left,
     LinkPhase,
     NoConnection,
     NotStarted,
     Report,
     Restart,
-    Seat,
     Turn,
     Word,
 )
@@ -73,7 +73,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """``safe``: the next boot is a safe one, by the order or by the owner's flag. ``own flag``: by the order alone.
     ``flag left``: a boot flag of ours could not be cleared, and the order is a normal one."""
     expect: str = ""
-    """What a request that reads must have read (SM-03, SM-16: verified, not only written)."""
+    """How what a request reads must begin (SM-03, SM-16: verified, not only written)."""
 
 
 ARMING: Final = (
@@ -208,7 +208,7 @@ def _completed(t: Turn, e: host.Completed) -> None:
     r = t.s.restart
     if r is None or row is None:
         return
-    if row.expect and e.result != row.expect:
+    if row.expect and not e.result.startswith(row.expect):
         _unwind(t, "arm failed", row.name, f"expected {row.expect!r}, read {e.result!r}")
     elif r.stage == "arming":
         later = range(r.step + 1, len(ARMING))
@@ -226,8 +226,8 @@ def _undone(t: Turn, word: Word, reason: str, certain: bool) -> None:
     row = _current(t.s, word)
     if row is None:
         t.note(f"could not {word}: {reason}")
-        link.after(t, word)
         keep_the_way(t, word)
+        link.after(t, word)
     else:
         _unwind(t, "arm failed", row.name, reason)
     if certain and word == "request restart":
@@ -282,53 +282,6 @@ def _report(t: Turn, r: Restart) -> None:
         t.send(msg.ArmFailed(order=r.order, step=r.failed_step, reason=r.reason))
     elif r.report == "not restarting":
         t.send(msg.NotRestarting(order=r.order, reason=r.reason))
-
-
-# --- start of the process -----------------------------------------------------------------------------------------
-
-
-def _started(t: Turn, e: host.Started) -> None:
-    facts, saved = e.facts, e.saved
-    t.set(goal="idle", facts=facts, seat=Seat(facts.desktop, facts.user))
-    if saved is not None:
-        t.set(settings=saved.settings, claim=Claim(session=saved.session, ticket=saved.ticket))
-        t.part("left", key=saved.safe_key, flag=saved.boot_mode == "safe")
-        reason = void(saved, facts)
-        if not reason:
-            _resume(t)
-            return
-        coming = saved.boot == facts.boot and saved.intent
-        tell = "lost" if saved.ticket else ""
-        session.over(t, reason, tell, first="abort restart" if coming else "")
-    elif facts.mode == "service" and facts.safe_mode:
-        # Windows starts this service in safe mode only with our key, so the flag is ours as well (I6).
-        t.set(left=Left(key=True, flag=True))
-        session.over(t, "started in safe mode without a record", tell="lost")
-    elif e.corrupt:
-        look: Word = "look for key" if facts.mode == "service" else ""
-        session.over(t, "the record cannot be read", tell="lost", first=look)
-    elif facts.mode == "application":
-        t.timer("idle", IDLE_US)
-    elif facts.platform == "windows":
-        # A record that somebody removed no longer says that a key of ours is left (rule 7).
-        enqueue(t, "look for key")
-
-
-def _resume(t: Turn) -> None:
-    s = t.s
-    t.set(goal="resuming")
-    if s.left.flag:
-        enqueue(t, "clear flag")
-    if s.left.key and not s.facts.safe_mode:
-        enqueue(t, "remove key")
-    if s.facts.mode == "application":
-        # Windows used the entry up by running it; another restart, or our death, must still find the way (rules 2, 7).
-        enqueue(t, "arm autostart")
-    _proceed(t)
-    talk.show_cancel(t)
-    t.timer("give up", link.give_up_us(s.settings))
-    if not s.left.flag:
-        link.connect(t)  # else when the flag is cleared, or cannot be: that comes first (rule 7)
 
 
 # --- the connection -----------------------------------------------------------------------------------------------
@@ -481,12 +434,14 @@ def _timer(t: Turn, e: TimerFired) -> None:
     elif name == "idle" and s.goal == "idle" and s.facts.mode == "application":
         # Windows may have started us through an entry whose ticket never came to be, or was removed (rule 7).
         session.over(t, "there is nothing to do")
+    elif name == "tidy":
+        try_again(t)
     elif name.startswith("ask "):
         person.silence(t, name.removeprefix("ask "))
 
 
 _ON: Final[dict[type, Callable[[Turn, Any], None]]] = {
-    host.Started: _started, host.CustomerStarts: session.asked_anew, host.Connected: lambda t, _: link.greet(t),
+    host.Started: start.started, host.CustomerStarts: session.asked_anew, host.Connected: lambda t, _: link.greet(t),
     host.ConnectFailed: lambda t, e: link.retry_later(t, e.jitter),
     host.Disconnected: lambda t, e: link.lost(t, e.jitter), host.NetworkChanged: _network_changed,
     host.Received: _received, host.Completed: _completed, host.Failed: _failed, host.Answered: person.on_answer,

@@ -204,6 +204,12 @@ Input = (
 # --- requests to the operating system ---------------------------------------------------------------------------
 
 
+KEY_PRESENT: Final = "present"
+"""Our ``SafeBoot\\Network`` key is there, and the boot flag that goes with it is ours."""
+KEY_OWNERS: Final = "present, with the owner's flag"
+"""Our key is there, and the boot flag was set before: it is the owner's, and stays (rule 7)."""
+
+
 class Save(_Word, frozen=True):
     """Write the durable record, replacing an older one, flushed to disk, readable by its owner only."""
 
@@ -224,9 +230,9 @@ class DisarmAutostart(_Word, frozen=True):
 
 
 class RegisterSafeBoot(_Word, frozen=True):
-    """Register the service under ``SafeBoot\\Network``.
+    """Register the service under ``SafeBoot\\Network``, with a note of whose the boot flag is.
 
-    With ``own_flag`` (the boot flag is to be ours) a ``*`` value in ``HKLM\\…\\RunOnce`` goes with it, which clears the
+    With ``own_flag`` (it is to be ours) a ``*`` value in ``HKLM\\…\\RunOnce`` goes with it, which clears the
     flag at an administrator's logon in safe mode: the way out if the service is not started there (SM-03).
     """
 
@@ -238,7 +244,7 @@ class UnregisterSafeBoot(_Word, frozen=True):
 
 
 class ReadSafeBootKey(_Word, frozen=True):
-    """Completed with ``present`` or ``absent`` (SM-03, SM-16: verified, not only written)."""
+    """Completed with :data:`KEY_PRESENT`, :data:`KEY_OWNERS` or ``absent`` (SM-03, SM-16: read, not only written)."""
 
 
 class SetBootFlag(_Word, frozen=True):

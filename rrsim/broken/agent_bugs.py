@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rrsim.agent import _hands, _link, _person, _session, _talk, core, host
+from rrsim.agent import _hands, _link, _person, _session, _start, _talk, core, host
 from rrsim.agent._state import AgentState, Claim, Question, Restart, Seat, Turn, Word
 from rrsim.backends.sim.compiled import Parts
 from rrsim.backends.sim.memo import StepFunction
@@ -50,7 +50,20 @@ def _void_but_for_the_boot(saved: host.Saved, facts: host.BootFacts) -> str:
 
 def resumes_in_the_same_boot() -> StepFunction:
     """Return an agent that takes any start of its process for a restart of the PC; half of a bug."""
-    return patched(core.step, (core, "void", _void_but_for_the_boot))
+    return patched(core.step, (_start, "void", _void_but_for_the_boot))
+
+
+def _request_with_own_flag(s: AgentState, word: Word) -> host.HostRequest:
+    asked = _REQUEST(s, word)
+    return host.RegisterSafeBoot() if isinstance(asked, host.RegisterSafeBoot) else asked
+
+
+def _does_not_try_again(_: Turn) -> None:
+    return
+
+
+def _never_looks(facts: host.BootFacts, saved: host.Saved | None, corrupt: bool) -> bool:
+    return saved is None and _NEEDS_A_LOOK(facts, saved, corrupt)
 
 
 def _request_that_keeps_the_record(s: AgentState, word: Word) -> host.HostRequest:
@@ -238,14 +251,15 @@ def _tidy_with_flag(s: AgentState) -> tuple[Word, ...]:
     return "clear flag", *(word for word in _TIDY(s) if word != "clear flag")
 
 
-def _resume_at_once(t: Turn) -> None:
-    _RESUME(t)
+def _resume_at_once(t: Turn, look: Word) -> None:
+    _RESUME(t, look)
     if t.s.link.phase == "down":
         _link.connect(t)
 
 
 _TIDY: Final = _hands.tidy
-_RESUME: Final = core._resume
+_RESUME: Final = _start._resume
+_NEEDS_A_LOOK: Final = _start.needs_a_look
 
 
 BUGS: Final = (
@@ -253,7 +267,7 @@ BUGS: Final = (
         "foreign restart resumed",
         "A record without intent counts as an order: a power cut while arming comes back as the session.",
         ("rule 3", "I11", "SH-09"),
-        _patched((core, "void", _void_without_intent)),
+        _patched((_start, "void", _void_without_intent)),
     ),
     _bug(
         "safe-boot flag left",
@@ -265,7 +279,7 @@ BUGS: Final = (
         "claims before the flag is cleared",
         "In safe mode the agent claims the session at once and clears the safe-boot flag beside it.",
         ("rule 7", "SM-04"),
-        _patched((core, "_resume", _resume_at_once)),
+        _patched((_start, "_resume", _resume_at_once)),
     ),
     _bug(
         "safe boot key left",
@@ -278,6 +292,24 @@ BUGS: Final = (
         "Cleaning up clears a safe-boot flag that the owner of the PC had set.",
         ("I7", "rule 7"),
         _patched((_session, "tidy", _tidy_with_flag)),
+    ),
+    _bug(
+        "every flag is its own",
+        "The SafeBoot key does not say whose the boot flag is: without a record the agent clears the owner's.",
+        ("I7", "rule 7", "BO-14"),
+        _patched((_hands, "_request", _request_with_own_flag)),
+    ),
+    _bug(
+        "clears the flag once",
+        "What a security tool denies for a while is not tried again: the PC stays in safe mode.",
+        ("I6", "I7", "rule 7", "SE-10"),
+        _patched((core, "try_again", _does_not_try_again)),
+    ),
+    _bug(
+        "no look at the key",
+        "In safe mode an agent with an older record does not look for a key and a flag of which that knows nothing.",
+        ("I7", "rule 7", "SE-10"),
+        _patched((_start, "needs_a_look", _never_looks)),
     ),
     _bug(
         "ticket left behind",

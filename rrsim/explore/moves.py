@@ -21,7 +21,9 @@ from rrsim.protocol.timers import TimerFired
 from rrsim.scenario import actions as do
 from rrsim.scenario.words import Duration
 
-AGENT_TIMERS: Final = frozenset({"retry", "restart limit", "idle", "ask restart", "ask sharing", "ask leave"})
+AGENT_TIMERS: Final = frozenset(
+    {"retry", "restart limit", "idle", "tidy", "ask restart", "ask sharing", "ask leave"}
+)  # fmt: skip
 """The agent's timers that may fire. Signs of life never fail here: a dead connection says so through its queue. An
 answer of Windows never stays away, and the agent never gives up: the bounds always let it reach the server."""
 
@@ -153,9 +155,14 @@ def faults_of_line(state: net.Net) -> tuple[Move, ...]:
     return (Move("net", net.LineDown(), "losses"),) if state.line else ()
 
 
-def due_timers_of_agent(running: tuple[str, ...]) -> tuple[Move, ...]:
-    """Return the agent's timers that may fire now."""
-    return tuple(Move("agent", TimerFired(name)) for name in running)
+def due_timers_of_agent(running: tuple[str, ...], state: PcState) -> tuple[Move, ...]:
+    """Return the agent's timers that may fire now.
+
+    What a security tool or a full disk keeps it from taking away it tries in vain once a minute, and is where it was:
+    only the tries count that come after the tool has let go.
+    """
+    held = bool(state.faults.blocks) or state.faults.disk_full
+    return tuple(Move("agent", TimerFired(name)) for name in running if name != "tidy" or not held)
 
 
 def due_timers_of_server(running: tuple[str, ...], agents: tuple[str, ...]) -> tuple[Move, ...]:

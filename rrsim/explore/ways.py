@@ -39,7 +39,7 @@ ON_WATCH: Final = BITS * WATCH
 _AT_CLIENT: Final = BITS * CLIENT
 _AT_SESSION: Final = BITS * SESSION
 CLOCK_BITS: Final = 8
-"""Room for the number of a set of the agent's timers: it has six."""
+"""Room for the number of a set of the agent's timers: it has seven."""
 
 
 class Watching(dict[int, int | None]):

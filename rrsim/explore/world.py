@@ -105,12 +105,14 @@ class World:
     # --- what may happen ----------------------------------------------------------------------------------------
 
     def next_stage(self, state: int) -> Move | None:
-        """Return what the harness does when nothing is due: end what still lives, restart the PCs, then nothing."""
+        """Return what the harness does when nothing is due: stop the faults and end what still lives, restart the PCs,
+        then nothing. An agent that was kept from tidying up has its time to do so before the PC restarts."""
         stage = self.here(state).stage
         if stage == ending.PROBED:
             return None
         over = all(self.over(self.part(state, side, SESSION)) for side in self.sides)
-        return Move("stage", ending.PROBED if over or stage == ending.CLOSING else ending.CLOSING)
+        done = over and not any(self._held(self.part(state, side, CLIENT)) for side in self.sides)
+        return Move("stage", ending.PROBED if done or stage == ending.CLOSING else ending.CLOSING)
 
     def due_on_net(self, side: int, wires: int) -> tuple[Move, ...]:
         """Return what is due on a customer's network."""
@@ -121,7 +123,7 @@ class World:
         here: Client = self.client.states[client]
         at_pc = moves.due_at_pc(self.pc.states[here.machine])
         found = tuple(move for move in at_pc if self._possible(here.machine, move))
-        return _of(side, found + moves.due_timers_of_agent(here.timers))
+        return _of(side, found + moves.due_timers_of_agent(here.timers, self.pc.states[here.machine]))
 
     def due_at_session(self, side: int, session: int, client: int) -> tuple[Move, ...]:
         """Return the session's timers that may fire."""
@@ -275,10 +277,15 @@ class World:
     def healed(self, client: int) -> int:
         """Return the client after what hinders its clean-up was taken back: faults stop before anything is judged."""
         here: Client = self.client.states[client]
-        state: pc.PcState = self.pc.states[here.machine]
-        if not (state.faults.blocks or state.faults.disk_full):
+        if not self._held(client):
             return client
+        state: pc.PcState = self.pc.states[here.machine]
         return self.client.number(here._replace(machine=self.pc.number(pc.heal(state))))
+
+    def _held(self, client: int) -> bool:
+        """Whether a security tool or a full disk may keep the agent from tidying up."""
+        faults = self.pc.states[self.client.states[client].machine].faults
+        return bool(faults.blocks) or faults.disk_full
 
     def fire(self, state: int, move: Move, log: list[str] | None = None) -> tuple[int, list[Any]]:
         """Return the state after a move, worked out part by part, and what the monitor said about it.

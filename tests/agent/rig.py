@@ -28,7 +28,7 @@ class Pc:
         self.safe_mode = False
         self.record: host.Saved | None = None
         self.corrupt = False
-        self.autostart = self.key = self.flag = self.owner_flag = False
+        self.autostart = self.key = self.key_owners = self.flag = self.owner_flag = False
         self.restarting = False
         self.fail: dict[type, str] = {}
         """Requests that fail, and why."""
@@ -133,6 +133,7 @@ class Pc:
             self.autostart = isinstance(what, host.ArmAutostart) and self.mode == "application"
         elif isinstance(what, host.RegisterSafeBoot | host.UnregisterSafeBoot):
             self.key = isinstance(what, host.RegisterSafeBoot)
+            self.key_owners = isinstance(what, host.RegisterSafeBoot) and not what.own_flag
         elif isinstance(what, host.SetBootFlag | host.ClearBootFlag):
             self.flag = isinstance(what, host.SetBootFlag)
         elif isinstance(what, host.RequestRestart | host.AbortRestart):
@@ -144,7 +145,7 @@ class Pc:
             return host.Failed(request.op, self.fail[type(what)])
         truth = ""
         if isinstance(what, host.ReadSafeBootKey):
-            truth = "present" if self.key else "absent"
+            truth = (host.KEY_OWNERS if self.key_owners else host.KEY_PRESENT) if self.key else "absent"
         elif isinstance(what, host.ReadBootFlag):
             truth = "network" if self.flag else "absent"
         return host.Completed(request.op, self.read.get(type(what), truth))
@@ -187,6 +188,17 @@ class Pc:
 def sent(effects: list[host.Effect]) -> list[msg.AgentMessage]:
     """Return the messages among effects."""
     return [e.message for e in effects if isinstance(e, host.Send)]
+
+
+def ordered(mode: msg.AgentMode = "application", boot_mode: msg.BootMode = "normal",
+            settings: msg.AgentSettings = SETTINGS) -> Pc:
+    """Return a PC that has restarted for an order."""
+    pc = Pc(mode).join(settings)
+    pc.order(boot_mode)
+    pc.give(host.QueryEndSession("shutdown"))
+    pc.give(host.SessionEnding())
+    pc.reboot()
+    return pc
 
 
 def asked(effects: list[host.Effect]) -> list[str]:

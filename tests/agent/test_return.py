@@ -9,20 +9,9 @@ import pytest
 
 from rrsim.agent import host
 from rrsim.protocol import messages as msg
-from tests.agent.rig import PHONE, SETTINGS, Pc, asked, of, sent
+from tests.agent.rig import PHONE, SETTINGS, Pc, asked, of, ordered, sent
 
 MODES: list[msg.AgentMode] = ["application", "service"]
-
-
-def ordered(mode: msg.AgentMode = "application", boot_mode: msg.BootMode = "normal",
-            settings: msg.AgentSettings = SETTINGS) -> Pc:
-    """Return a PC that has restarted for an order."""
-    pc = Pc(mode).join(settings)
-    pc.order(boot_mode)
-    pc.give(host.QueryEndSession("shutdown"))
-    pc.give(host.SessionEnding())
-    pc.reboot()
-    return pc
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -291,14 +280,14 @@ def test_safe_mode_without_a_record_still_clears_the_flag() -> None:
     pc = ordered("service", "safe")
     pc.record = None
     pc.start(desktop="none", user="")
-    assert asked(pc.effects[:1]) == ["ClearBootFlag"]
+    assert asked(pc.effects)[:2] == ["ReadSafeBootKey", "ClearBootFlag"]
     assert pc.residue() == ()
 
 
 def test_owners_flag_stays_after_a_normal_order() -> None:
     """Rule 7."""
     pc = ordered("service")
-    pc.owner_flag = pc.key = True
+    pc.owner_flag = pc.key = pc.key_owners = True
     pc.safe_mode = True
     pc.start()
     assert "ClearBootFlag" not in asked(pc.effects)

@@ -69,8 +69,10 @@ class WindowsHands:
         return ""
 
     def read_safe_boot_key(self, _: host.ReadSafeBootKey) -> str:
-        """Say whether the key is there."""
-        return "present" if registry.safe_boot_registered() else "absent"
+        """Say whether the key is there, and whose the boot flag beside it is."""
+        if not registry.safe_boot_registered():
+            return "absent"
+        return host.KEY_OWNERS if registry.flag_is_owners() else host.KEY_PRESENT
 
     def set_boot_flag(self, _: host.SetBootFlag) -> str:
         """Set the boot option."""

@@ -32,6 +32,8 @@ RUN_ONCE: Final = r"SOFTWARE\Microsoft\Windows\CurrentVersion\RunOnce"
 VALUES: Final = ("!*rragent", "!*rragent-again")
 """The two names of the autostart value."""
 SAFE_BOOT: Final = rf"SYSTEM\CurrentControlSet\Control\SafeBoot\Network\{SERVICE}"
+OWNERS_FLAG: Final = "OwnersFlag"
+"""Value of that key: 1 if the boot flag was set before us, so that it is not ours to clear."""
 SAFE_BOOT_OPTION: Final = r"SYSTEM\CurrentControlSet\Control\SafeBoot\Option"
 WAY_OUT: Final = "!*rragent-safeboot"
 """Machine-wide RunOnce value that clears our boot flag at an administrator's logon in safe mode (SM-03)."""
@@ -62,6 +64,8 @@ def disarm_autostart() -> None:
 def register_safe_boot(own_flag: bool, clear_flag: str) -> None:
     """Let Windows start the service in safe mode with networking; ``clear_flag`` is the command of the way out."""
     with winreg.CreateKeyEx(winreg.HKEY_LOCAL_MACHINE, SAFE_BOOT, 0, winreg.KEY_SET_VALUE | _WIDE) as key:
+        # First whose the flag is: a key that lets Windows start us must never stand there without that (rule 7).
+        winreg.SetValueEx(key, OWNERS_FLAG, 0, winreg.REG_DWORD, 0 if own_flag else 1)
         winreg.SetValueEx(key, "", 0, winreg.REG_SZ, "Service")
         winreg.FlushKey(key)
     if own_flag:
@@ -85,6 +89,15 @@ def safe_boot_registered() -> bool:
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, SAFE_BOOT, 0, winreg.KEY_QUERY_VALUE | _WIDE) as key:
             return bool(winreg.QueryValueEx(key, "")[0] == "Service")
     except OSError:
+        return False
+
+
+def flag_is_owners() -> bool:
+    """Say whether our key notes that the boot flag is the owner's; without a note it is ours."""
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, SAFE_BOOT, 0, winreg.KEY_QUERY_VALUE | _WIDE) as key:
+            return bool(winreg.QueryValueEx(key, OWNERS_FLAG)[0])
+    except FileNotFoundError:
         return False
 
 

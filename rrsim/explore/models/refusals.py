@@ -24,14 +24,13 @@ SERVICE_REFUSALS: Final = replace(
     REFUSALS,
     name="service-refusals",
     about="Service mode, one restart into safe mode. From any moment on the disk is full or a security tool denies "
-    "what touches the ticket or the SafeBoot key. Faults stop before anything is judged.",
+    "what touches the ticket, the SafeBoot key or the boot flag. Faults stop before anything is judged.",
     mode="service",
     boot_modes=("safe",),
-    denied=("ticket", "safe boot key"),
+    denied=("ticket", "safe boot key", "boot flag"),
     budget=Budget(asks=1, faults=1, refusals=1),
     must_reach=(*RESTARTS, *ENDINGS, *WINDOWS, "foreign boot", "safe mode boot"),
     left_out=(
-        "a tool that denies the boot flag (the agent tries again in the next boot, which may be a safe one: I6)",
         "a tool that denies silently, or that removes things",
         "every other misfortune, prompts, screen sharing and chat", *LEFT_OUT,
     ),

@@ -19,6 +19,7 @@ from rrsim.backends.sim.pc.state import (
     UNDO_VALUE,
     Autostart,
     Call,
+    Disk,
     PcState,
     Timer,
 )
@@ -115,11 +116,11 @@ def _carry_out(t: Turn, what: host.HostRequest) -> _Result:
         case host.ArmAutostart() | host.DisarmAutostart():
             return _write_autostart(t, arm=isinstance(what, host.ArmAutostart))
         case host.RegisterSafeBoot(own_flag=own_flag):
-            return _write_safe_key(t, listed=True, way_out=own_flag)
+            return _write_safe_key(t, listed=True, own_flag=own_flag)
         case host.UnregisterSafeBoot():
             return _write_safe_key(t, listed=False)
         case host.ReadSafeBootKey():
-            return _Result(True, "present" if t.state.disk.safe_key else "absent")
+            return _Result(True, _read_safe_key(t.state.disk))
         case host.SetBootFlag() | host.ClearBootFlag():
             return _write_flag(t, wanted=isinstance(what, host.SetBootFlag))
         case _:
@@ -175,7 +176,13 @@ def _write_autostart(t: Turn, *, arm: bool) -> _Result:
     return _DONE
 
 
-def _write_safe_key(t: Turn, *, listed: bool, way_out: bool = False) -> _Result:
+def _read_safe_key(disk: Disk) -> str:
+    if not disk.safe_key:
+        return "absent"
+    return host.KEY_OWNERS if disk.safe_key_owners else host.KEY_PRESENT
+
+
+def _write_safe_key(t: Turn, *, listed: bool, own_flag: bool = False) -> _Result:
     """List our service under ``SafeBoot\\Network``, or remove it: in HKLM, the service only (Windows facts 2.3).
 
     With the key goes, if the flag is to be ours, a RunOnce value that clears it at an administrator's logon in safe
@@ -190,7 +197,9 @@ def _write_safe_key(t: Turn, *, listed: bool, way_out: bool = False) -> _Result:
         return stopped
     if t.state.mode == "application":
         return _Result(False, DENIED)
-    t.disk(safe_key=listed, entries=(*others, UNDO) if way_out else others)
+    t.disk(
+        safe_key=listed, safe_key_owners=listed and not own_flag, entries=(*others, UNDO) if own_flag else others
+    )
     return _DONE
 
 

@@ -83,6 +83,8 @@ class Disk(_Part, frozen=True):
     """``safeboot network`` stands in the boot configuration. It stays until somebody removes it (SM-04)."""
     safe_key: bool = False
     """Our service is listed under ``SafeBoot\\Network``."""
+    safe_key_owners: bool = False
+    """The key says that the boot flag beside it is the owner's."""
     program: bool = True
     """The agent's program is there."""
     service: bool = False

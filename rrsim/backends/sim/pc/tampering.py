@@ -128,7 +128,7 @@ def tool_deletes(t: Turn, thing: Thing) -> None:
     elif thing == "autostart":
         t.disk(entries=tuple(e for e in t.state.disk.entries if e.command != AGENT_COMMAND))
     elif thing == "safe boot key":
-        t.disk(safe_key=False)
+        t.disk(safe_key=False, safe_key_owners=False)
     elif thing == "boot flag":
         t.disk(flag=False)
     else:
