@@ -151,6 +151,10 @@ class MacMachine:
         """Refused."""
         raise _never("shut it down")
 
+    async def owner_sets_boot_flag(self) -> None:
+        """Refused."""
+        raise _never("set a boot option of Windows'")
+
     async def show_restart_dialog(self) -> None:
         """Refused."""
         raise _never("show Windows' restart dialog")

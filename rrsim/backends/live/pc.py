@@ -72,6 +72,9 @@ class RealMachine(Protocol):
     async def restart(self, cause: str) -> None:
         """Restart in order; ``cause`` is what observations name as the one who asked."""
 
+    async def owner_sets_boot_flag(self) -> None:
+        """Let the owner have Windows start in safe mode with networking from the next boot on."""
+
     async def show_restart_dialog(self) -> None:
         """Let Windows ask whether to restart now."""
 
@@ -146,9 +149,14 @@ class LivePc:
 
     # --- before a session -----------------------------------------------------------------------------------------
 
-    async def prepare(self, address: Address, language: str) -> None:
-        """Switch the machine on, look at it, install the agent, sign the customer in."""
+    async def prepare(self, address: Address, language: str, *, owners_flag: bool = False) -> None:
+        """Switch the machine on, look at it, install the agent, sign the customer in.
+
+        ``owners_flag``: before that, the owner sets the boot flag.
+        """
         await self.machine.power_on()
+        if owners_flag:
+            await self.machine.owner_sets_boot_flag()
         self._before = await self._look_at_machine()
         self._observe(seen.InventoryTaken("before", self._before))
         await self.adapter.install(self.machine, self.mode, address, language)

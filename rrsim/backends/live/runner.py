@@ -209,7 +209,9 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     pc.machine.when_failed(world.fail)
     pc.machine.agent_exe_names = frozenset(agent.executables)
     host = address.host if is_mac else bench.server_name or address.host
-    await pc.prepare(Address(host, port, address.ca_file), world.account.language)
+    await pc.prepare(
+        Address(host, port, address.ca_file), world.account.language, owners_flag=given.pc.safe_boot_set_by_owner
+    )
     await link.attach(pc.machine)
 
 

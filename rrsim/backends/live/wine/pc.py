@@ -36,6 +36,7 @@ CAPABILITIES: Final[frozenset[Capability]] = frozenset({
     "installer dialog", "press", "dial", "pull the cable", "screenshot", "logs", "boot identity", "host reset reason",
     "inventory", "blocked shutdown", "block screen that gives up", "missing privilege", "process kill", "link faults",
     "several customers", "server restart", "captive portal", "vpn", "wifi", "mac customer", "silent installer",
+    "boot options",
 })  # fmt: skip
 
 FLAG_EVERY_US: Final = 20_000
@@ -47,6 +48,7 @@ _DIALOGS: Final[dict[str, seen.Window]] = {
 }
 """Programs of the harness whose windows scenarios know by name."""
 _INSTALLED: Final = "file:C:/Program Files/Example Printer Driver/"
+_IN_SAFE_MODE: Final = "registry:HKLM/SYSTEM/CurrentControlSet/Control/Session Manager/Environment/SAFEBOOT_OPTION"
 _BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
 
 
@@ -138,6 +140,21 @@ class WindowsPc(WindowsMachine):
         if await self.site.look_at_flag() <= moment_us:
             self._look_at_boot_flag()
         await self._look_at_watches()
+
+    async def owner_sets_boot_flag(self) -> None:
+        """Have Windows start in safe mode with networking from the next boot on; it is not told as the agent's doing.
+
+        Raises:
+            NotPossible: ``bcdedit`` refuses.
+        """
+        self._end_flag_task()
+        code, printed = await self.run(["bcdedit.exe", "/set", "{current}", "safeboot", "network"])
+        if code:
+            raise NotPossible(f"expected bcdedit to set the boot flag; it printed: {printed.strip()}")
+        await self.site.look_at_flag()
+        self._flag = True
+        self._power.used.add("boot options")
+        self._flag_task = asyncio.create_task(self._watch_boot_flag())
 
     def _end_flag_task(self) -> None:
         if self._flag_task is not None:
@@ -260,8 +277,10 @@ class WindowsPc(WindowsMachine):
         return _DIALOG_BUTTONS.get((window, button), ())
 
     async def inventory(self) -> tuple[str, ...]:
-        """List what a session could leave behind; what the harness's own installer installs is nobody's residue."""
-        return tuple(item for item in await super().inventory() if not item.startswith(_INSTALLED))
+        """List what a session could leave behind; what the harness's own installer installs is nobody's residue, nor
+        is what Windows writes down for itself in safe mode."""
+        listed = await super().inventory()
+        return tuple(item for item in listed if not item.startswith(_INSTALLED) and item != _IN_SAFE_MODE)
 
     # --- what scenarios do to it ------------------------------------------------------------------------------------
 
