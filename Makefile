@@ -53,7 +53,8 @@ nightly-vm: .venv/libvirt.stamp ## virtual machines with the real ten minutes, t
 	mkdir -p $(OUT)
 	$(BIN)/rrsim image build wine-guest
 	$(BIN)/python -m pytest tests -m "libvirt" --junitxml $(OUT)/vm-tests.xml
-	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-nightly.txt --time-scale 1 --jobs $(JOBS) --format json --junit $(OUT)/vm.xml --html $(OUT)/vm.html --bundle-dir $(OUT)/failures/vm > $(OUT)/vm.json
+	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-nightly.txt --time-scale 1 --jobs $(JOBS) --format json --junit $(OUT)/vm.xml --html $(OUT)/vm.html --bundle-dir $(OUT)/failures/vm --histories $(OUT)/histories/vm > $(OUT)/vm.json
+	$(BIN)/rrsim conform $(OUT)/histories/vm
 
 nightly: .venv/dev.stamp ## a whole night, as unattended machines run it
 	.ci/nightly

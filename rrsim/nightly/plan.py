@@ -45,12 +45,13 @@ AGAIN: Final = "-again"
 def _scenarios(
     name: str, part: Part, folder: str, words: tuple[str, ...], limit_s: float, cases: str = "", again: bool = False
 ) -> Step:
-    """Return a step that plays scenarios, with every report."""
+    """Return a step that plays scenarios, with every report; the histories of real machines are witnesses later."""
     def command(own: str, which: tuple[str, ...]) -> tuple[str, ...]:
         reports = ("--junit", f"{folder}/{own}.xml", "--html", f"{folder}/{own}.html")
         return (
             "rrsim", "run", "scenarios/", *words, *which, "--format", "json", *reports,
             "--bundle-dir", f"{folder}/failures/{own}",
+            *(("--histories", f"{folder}/histories/{own}") if part != "simulator" else ()),
         )
 
     return Step(
@@ -115,6 +116,8 @@ def _wine(folder: str, jobs: int) -> list[Step]:
              environment={"RRSIM_BROKEN": "all"}),
         _scenarios("wine-ci", "wine", folder, often, 2 * HOUR_S, f"{LISTS}/wine-ci.txt", again=True),
         _scenarios("wine-more", "wine", folder, words, 2 * HOUR_S, f"{LISTS}/wine-nightly.txt", again=True),
+        Step(name="wine-conform", part="wine", kind="rrsim", limit_s=HOUR_S, results="wine-conform.json",
+             command=("rrsim", "conform", f"{folder}/histories", "--format", "json")),
         Step(name="wine-load", part="wine", kind="rrsim", command=("rrsim", "bench", "--live", "--format", "json"),
              limit_s=HOUR_S, results="wine-load.json"),
         _reap("wine"),

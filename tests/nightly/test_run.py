@@ -238,10 +238,22 @@ def test_the_plan() -> None:
                            f"--bundle-dir OUT/failures/{one.name}"):
                 assert wanted in words
             assert one.results == f"{one.name}.json"
+            assert (f"--histories OUT/histories/{one.name}" in words) == (one.part != "simulator")
     assert [one.part for one in night(["vm"], "OUT", first_seed=1)] == ["vm"] * 3
     assert [one.name for one in steps if one.deep] == ["search-deep"]
     (swarm,) = (one.command for one in steps if one.name == "swarm")
     assert swarm[:4] == ("rrsim", "swarm", "--seeds", "50000000..")
+
+
+def test_what_real_machines_showed_is_held_against_the_model() -> None:
+    """After every step that leaves histories, in the folder where they are."""
+    steps = night(["wine"], "OUT", first_seed=1)
+    leave = [at for at, one in enumerate(steps) if "--histories" in one.command]
+    [conform] = [at for at, one in enumerate(steps) if one.command[:2] == ("rrsim", "conform")]
+    assert len(leave) == 2
+    assert conform > max(leave)
+    assert steps[conform].command[2] == "OUT/histories"
+    assert steps[conform].counts
 
 
 def test_known_issues_are_honoured() -> None:
