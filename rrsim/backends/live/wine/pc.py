@@ -25,6 +25,8 @@ from rrsim.machine.interface import Capability
 LOOK_AGAIN_US: Final = 40_000
 LOOK_AT_WATCHES_LIMIT_S: Final = 3.0
 REACH_LIMIT_S: Final = 60.0
+START_LIMIT_S: Final = 30.0
+"""A program of the harness shows its window in a second; with six machines on two cores it took more than ten."""
 MOST_LOG_LINES: Final = 5_000
 RESOLUTION_US: Final = 1_500_000
 """What this machine can tell apart at a deadline: clicks, process starts and the host's load lie below it."""
@@ -301,7 +303,7 @@ class WindowsPc(WindowsMachine):
         """Open, or end, a program with an unsaved document."""
         if on:
             await self.start([_BLOCKER])
-            await self.window_of_class("rrsim unsaved document", 10)
+            await self.window_of_class("rrsim unsaved document", START_LIMIT_S)
         elif any("block-shutdown.exe" in line for line in self.processes().values()):
             await self.kill_program(lambda line: "block-shutdown.exe" in line)
             if self.phase == "shutdown asked":
