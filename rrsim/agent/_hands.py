@@ -133,8 +133,8 @@ def try_again(t: Turn) -> None:
         enqueue(t, *tidy(s))
     elif s.restart is not None:
         tidy_later(t)  # the order says what becomes of the flag
-    elif s.left.flag:
-        enqueue(t, "clear flag")
+    elif s.left.flag and s.goal != "over" and "clear flag" not in s.hands.chores:
+        enqueue(t, "clear flag")  # what waits already keeps its place: the flag goes before the key
 
 
 def tidy(s: AgentState) -> tuple[Word, ...]:

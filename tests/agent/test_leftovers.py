@@ -101,6 +101,23 @@ def test_while_an_order_is_under_way_the_flag_is_its_affair() -> None:
     assert (pc.flag, "tidy" in pc.timers) == (True, True)
 
 
+def test_trying_again_does_not_put_the_flag_behind_the_key() -> None:
+    """I6, SM-03: while the agent tidies up anyway, dying in between must not leave a flag without a key."""
+    pc = ordered("service", "safe")
+    pc.fail[host.ClearBootFlag] = "access denied"
+    pc.start(desktop="none", user="")
+    pc.greet()
+    pc.say(msg.Resumed("session-1", "key-2", pc.state.settings, 0, 0))
+    pc.fail.clear()
+    pc.hold = (host.Save, host.Erase, host.AbortRestart)
+    pc.order("normal", number=2)  # its record is being written, without an answer
+    pc.say(msg.SessionOver("ended"))
+    assert pc.state.goal == "over"
+    before = pc.state.hands.chores
+    pc.fire("tidy")
+    assert pc.state.hands.chores == before
+
+
 def test_a_service_in_its_next_session_is_not_disturbed_by_what_is_left() -> None:
     """Rule 7: the next end of a session takes it away."""
     pc = ordered("service")
