@@ -11,8 +11,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 
 from rrsim.explore.cluster.seam import TRIES, Done, Work
 
@@ -22,8 +24,19 @@ PINNED = "0"
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent: it decides what becomes of the work, and a terminal sends it to everybody."""
+    """Leave Ctrl-C to the parent: it decides what becomes of the work, and a terminal sends it to everybody.
+
+    A parent that was killed decides nothing any more, and a task may take an hour: the process ends with it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), name="ends with its parent", daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 class Pool:

@@ -114,6 +114,14 @@ def dies_once(payload: bytes) -> bytes:
     return b"alive"
 
 
+def holds(pipe: bytes) -> bytes:
+    """Open a named pipe, say so in it, and stay for ever."""
+    with Path(os.fsdecode(pipe)).open("wb", buffering=0) as end:
+        end.write(b"x")
+        while True:
+            signal.pause()
+
+
 def dies(payload: bytes) -> bytes:
     """Kill its own process, every time."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.cluster.pool import PINNED, Pool
 from rrsim.explore.cluster.seam import TRIES, NotAlike, NotReachable
 from tests.explore.cluster.cluster_rig import (
+    ROOT,
     LocalCluster,
     dies,
     dies_once,
@@ -54,6 +58,27 @@ def test_a_task_here_that_the_user_stops_counts_as_not_begun() -> None:
     with pytest.raises(KeyboardInterrupt):
         cluster.gather()
     assert cluster.cancel() == 1
+
+
+def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """Nobody is left that could tell them to end, and a task may take an hour."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program = (
+        "import sys\nfrom rrsim.explore.cluster.pool import Pool\nfrom tests.explore.cluster.cluster_rig import holds\n"
+        "if __name__ == '__main__':\n    pool = Pool(1)\n    pool.submit(holds, sys.argv[1].encode())\n"
+        "    pool.gather(600)\n"
+    )
+    (tmp_path / "parent.py").write_text(program, encoding="utf-8")
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py"), str(pipe)], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    with pipe.open("rb", buffering=0) as end:
+        assert end.read(1) == b"x"
+        parent.kill()
+        parent.wait()
+        assert select.select([end], [], [], 30)[0], "the process is still there"
+        assert end.read(1) == b""
 
 
 def test_processes_give_results_and_errors(pool: Pool) -> None:
