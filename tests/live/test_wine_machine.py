@@ -137,6 +137,31 @@ def test_a_service_is_told_of_sessions_and_of_the_end_and_is_waited_for(play: Pl
     play(story)
 
 
+def test_a_service_that_comes_after_the_sign_in_is_told_of_it_once(play: Play) -> None:
+    """On Windows it asks who is there; Wine's list of sessions is empty. Nobody there: nothing is told."""
+
+    async def story(b: Bench) -> None:
+        b.give("probe_service.exe")
+        heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        b.machine.on_helper_lines(heard.put_nowait)
+
+        async def wait_for(event: str) -> None:
+            async with asyncio.timeout(LIMIT_S):
+                while (await heard.get()).get("event") != event:
+                    pass
+
+        await b.cmd(r"sc create probe binPath= C:\probe_service.exe start= demand")
+        await b.machine.log_on()
+        await b.cmd("sc start probe")
+        await wait_for("service told late")
+        await b.machine.log_off()
+        await b.machine.log_on()
+        told = [line for line in b.read("probe.log").splitlines() if line.startswith("control 14")]
+        assert told == ["control 14 501", "control 14 601", "control 14 501"]
+
+    play(story)
+
+
 def test_windows_are_asked_and_told_and_a_no_holds_the_restart_up(play: Play) -> None:
     async def story(b: Bench) -> None:
         b.give("probe_window.exe")

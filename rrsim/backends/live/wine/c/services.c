@@ -17,6 +17,7 @@ typedef struct {
 
 static Service services[MOST_SERVICES];
 static CRITICAL_SECTION services_lock;
+static BOOL logon_was_told; /* under the lock */
 
 static BOOL move(Service *s, BOOL writing, void *data, DWORD size, DWORD *moved, DWORD limit_ms)
 {
@@ -28,18 +29,39 @@ static BOOL move(Service *s, BOOL writing, void *data, DWORD size, DWORD *moved,
     return ok;
 }
 
+/* On Windows a service that starts while somebody is signed in asks for the sessions; Wine's list of them is empty.
+ * So it is told here, unless the notice to all has reached it. */
+static BOOL tell_who_came_before(Service *s)
+{
+    DWORD order[2] = {SERVICE_CONTROL_SESSIONCHANGE, SESSION_LOGON}, n = 0;
+    char said[64] = "";
+    if (!move(s, TRUE, order, sizeof order, &n, 2000) || !move(s, FALSE, said, sizeof said - 1, &n, 30000)) return FALSE;
+    Text t = {0};
+    text_add(&t, "{\"event\":\"service told late\",\"service\":");
+    text_json(&t, s->name);
+    text_add(&t, "}");
+    rr_say(&t);
+    return TRUE;
+}
+
 static DWORD WINAPI attend(void *which)
 {
     Service *s = which;
     DWORD n = 0;
-    BOOL up = move(s, FALSE, s->name, sizeof s->name - 2, &n, 5000);
+    wchar_t name[128] = L"";
+    BOOL up = move(s, FALSE, name, sizeof name - 2, &n, 5000), late = FALSE;
     if (up) {
+        EnterCriticalSection(&services_lock);
+        wcscpy(s->name, name);
+        late = logon_was_told;
+        LeaveCriticalSection(&services_lock);
         Text t = {0};
         text_add(&t, "{\"event\":\"service heard\",\"service\":");
         text_json(&t, s->name);
         text_add(&t, "}");
         rr_say(&t);
     }
+    if (late) up = tell_who_came_before(s);
     while (up) {
         char peek;
         DWORD got;
@@ -102,6 +124,7 @@ void services_tell(DWORD code, DWORD detail, DWORD limit_ms)
     Service *told[MOST_SERVICES];
     DWORD count = 0;
     EnterCriticalSection(&services_lock);
+    if (code == SERVICE_CONTROL_SESSIONCHANGE) logon_was_told = detail == SESSION_LOGON;
     for (Service *s = services; s < services + MOST_SERVICES; s++) {
         if (!s->used || !*s->name) continue;
         s->order[0] = code;
