@@ -20,7 +20,7 @@ WINE_LACKS = frozenset({
     "sleep", "fast startup", "other user", "automatic logon", "lock", "bitlocker", "bios password", "exact trigger",
     "wall clock", "full disk", "security tool", "scheduled restart", "other sessions", "standard user",
     "linux customer", "service removal", "service faults", "damaged record", "destroyed window", "file rights", "dns",
-    "stranger", "temporary profile", "boot options", "safe mode faults", "black screen", "identity faults",
+    "stranger", "temporary profile", "safe mode faults", "black screen", "identity faults",
     "fixed boot times", "installer faults", "installer that lets go", "calls that change nothing",
     "sharing at the welcome screen",
     "secret protection", "service recovery", "updates",
