@@ -37,6 +37,18 @@ def _forgets(word: Word) -> Callable[[], Parts]:
     return _patched((_hands, "_PLAIN", {**_hands._PLAIN, word: _HARMLESS}))
 
 
+def _asks_instead(kind: type[host.HostRequest], other: host.HostRequest) -> Callable[[], Parts]:
+    """The agent asks Windows for something else wherever it should ask for a request of this kind."""
+    def request(s: AgentState, word: Word) -> host.HostRequest:
+        asked = _REQUEST(s, word)
+        return other if isinstance(asked, kind) else asked
+
+    return _patched((_hands, "_request", request))
+
+
+_REQUEST: Final = _hands._request
+
+
 # --- what a record is worth -------------------------------------------------------------------------------------
 
 
@@ -51,27 +63,6 @@ def _void_but_for_the_boot(saved: host.Saved, facts: host.BootFacts) -> str:
 def resumes_in_the_same_boot() -> StepFunction:
     """Return an agent that takes any start of its process for a restart of the PC; half of a bug."""
     return patched(core.step, (_start, "void", _void_but_for_the_boot))
-
-
-def _request_with_own_flag(s: AgentState, word: Word) -> host.HostRequest:
-    asked = _REQUEST(s, word)
-    return host.RegisterSafeBoot() if isinstance(asked, host.RegisterSafeBoot) else asked
-
-
-def _does_not_try_again(_: Turn) -> None:
-    return
-
-
-def _never_looks(facts: host.BootFacts, saved: host.Saved | None, corrupt: bool) -> bool:
-    return saved is None and _NEEDS_A_LOOK(facts, saved, corrupt)
-
-
-def _request_that_keeps_the_record(s: AgentState, word: Word) -> host.HostRequest:
-    asked = _REQUEST(s, word)
-    return _HARMLESS if isinstance(asked, host.Erase) else asked
-
-
-_REQUEST: Final = _hands._request
 
 
 # --- arming and taking back -------------------------------------------------------------------------------------
@@ -251,6 +242,14 @@ def _tidy_with_flag(s: AgentState) -> tuple[Word, ...]:
     return "clear flag", *(word for word in _TIDY(s) if word != "clear flag")
 
 
+def _does_not_try_again(_: Turn) -> None:
+    return
+
+
+def _never_looks(facts: host.BootFacts, saved: host.Saved | None, corrupt: bool) -> bool:
+    return saved is None and _NEEDS_A_LOOK(facts, saved, corrupt)
+
+
 def _resume_at_once(t: Turn, look: Word) -> None:
     _RESUME(t, look)
     if t.s.link.phase == "down":
@@ -297,7 +296,7 @@ BUGS: Final = (
         "every flag is its own",
         "The SafeBoot key does not say whose the boot flag is: without a record the agent clears the owner's.",
         ("I7", "rule 7", "BO-14"),
-        _patched((_hands, "_request", _request_with_own_flag)),
+        _asks_instead(host.RegisterSafeBoot, host.RegisterSafeBoot()),
     ),
     _bug(
         "clears the flag once",
@@ -315,7 +314,7 @@ BUGS: Final = (
         "ticket left behind",
         "The saved ticket is never erased: it lies on the customer's disk after the session.",
         ("I7", "rule 7", "rule 5", "SE-07"),
-        _patched((_hands, "_request", _request_that_keeps_the_record)),
+        _asks_instead(host.Erase, _HARMLESS),
     ),
     _bug(
         "autostart left behind",

@@ -57,6 +57,11 @@ def _says(agent: AgentState | None) -> str:
     return "is not there" if agent is None else f"is {agent.goal} and {agent.link.phase}"
 
 
+def held(machine: pc.PcState) -> bool:
+    """Say whether a security tool or a full disk may keep the agent from tidying up (SE-10)."""
+    return bool(machine.faults.blocks) or machine.faults.disk_full
+
+
 def _residue(stage: int, server: SessionState, machine: pc.PcState, before: tuple[str, ...]) -> Iterator[Broken]:
     """Rule 8 and R1 while the session lives, rule 7 at the latest after the next boot.
 
@@ -64,11 +69,8 @@ def _residue(stage: int, server: SessionState, machine: pc.PcState, before: tupl
     as the session does; an offline session's PC may still come back; and what a security tool holds fast cannot go.
     """
     left: tuple[Any, ...] = tuple(item for item in pc.items(machine) if item not in before)
-    d, faults = server.durable, machine.faults
-    stays = (
-        server.over or machine.power.safe_mode or d.account.foreign_resumes or d.offline or faults.disk_full
-        or bool(faults.blocks)
-    )  # fmt: skip
+    d = server.durable
+    stays = server.over or machine.power.safe_mode or d.account.foreign_resumes or d.offline or held(machine)
     if left and (stage == PROBED or not stays):
         yield Broken("I7", f"expected nothing of ours on the PC; seen: {', '.join(left)}, {STAGES[stage]}")
     if machine.power.safe_mode and stage == PROBED:

@@ -161,7 +161,7 @@ def due_timers_of_agent(running: tuple[str, ...], state: PcState) -> tuple[Move,
     What a security tool or a full disk keeps it from taking away it tries in vain once a minute, and is where it was:
     only the tries count that come after the tool has let go.
     """
-    held = bool(state.faults.blocks) or state.faults.disk_full
+    held = ending.held(state)
     return tuple(Move("agent", TimerFired(name)) for name in running if name != "tidy" or not held)
 
 

@@ -111,7 +111,7 @@ class World:
         if stage == ending.PROBED:
             return None
         over = all(self.over(self.part(state, side, SESSION)) for side in self.sides)
-        done = over and not any(self._held(self.part(state, side, CLIENT)) for side in self.sides)
+        done = over and not any(ending.held(self._pc_of(self.part(state, side, CLIENT))) for side in self.sides)
         return Move("stage", ending.PROBED if done or stage == ending.CLOSING else ending.CLOSING)
 
     def due_on_net(self, side: int, wires: int) -> tuple[Move, ...]:
@@ -276,16 +276,15 @@ class World:
 
     def healed(self, client: int) -> int:
         """Return the client after what hinders its clean-up was taken back: faults stop before anything is judged."""
-        here: Client = self.client.states[client]
-        if not self._held(client):
+        state = self._pc_of(client)
+        if not ending.held(state):
             return client
-        state: pc.PcState = self.pc.states[here.machine]
+        here: Client = self.client.states[client]
         return self.client.number(here._replace(machine=self.pc.number(pc.heal(state))))
 
-    def _held(self, client: int) -> bool:
-        """Whether a security tool or a full disk may keep the agent from tidying up."""
-        faults = self.pc.states[self.client.states[client].machine].faults
-        return bool(faults.blocks) or faults.disk_full
+    def _pc_of(self, client: int) -> pc.PcState:
+        state: pc.PcState = self.pc.states[self.client.states[client].machine]
+        return state
 
     def fire(self, state: int, move: Move, log: list[str] | None = None) -> tuple[int, list[Any]]:
         """Return the state after a move, worked out part by part, and what the monitor said about it.

@@ -89,13 +89,19 @@ def test_a_flag_that_could_not_be_cleared_is_tried_again_while_there_is_no_netwo
     assert (pc.state.goal, pc.flag, pc.key, "tidy" in pc.timers) == ("resuming", False, True, False)
 
 
-def test_while_an_order_is_under_way_the_flag_is_its_affair() -> None:
-    """Rule 7: a new safe restart needs the flag."""
+def back_with_the_flag_denied() -> Pc:
+    """Return a PC whose session goes on in safe mode, while a tool denies the agent the boot flag."""
     pc = ordered("service", "safe")
     pc.fail[host.ClearBootFlag] = "access denied"
     pc.start(desktop="none", user="")
     pc.greet()
     pc.say(msg.Resumed("session-1", "key-2", pc.state.settings, 0, 0))
+    return pc
+
+
+def test_while_an_order_is_under_way_the_flag_is_its_affair() -> None:
+    """Rule 7: a new safe restart needs the flag."""
+    pc = back_with_the_flag_denied()
     pc.order("safe", number=2)
     assert asked(pc.fire("tidy")) == []
     assert (pc.flag, "tidy" in pc.timers) == (True, True)
@@ -103,11 +109,7 @@ def test_while_an_order_is_under_way_the_flag_is_its_affair() -> None:
 
 def test_trying_again_does_not_put_the_flag_behind_the_key() -> None:
     """I6, SM-03: while the agent tidies up anyway, dying in between must not leave a flag without a key."""
-    pc = ordered("service", "safe")
-    pc.fail[host.ClearBootFlag] = "access denied"
-    pc.start(desktop="none", user="")
-    pc.greet()
-    pc.say(msg.Resumed("session-1", "key-2", pc.state.settings, 0, 0))
+    pc = back_with_the_flag_denied()
     pc.fail.clear()
     pc.hold = (host.Save, host.Erase, host.AbortRestart)
     pc.order("normal", number=2)  # its record is being written, without an answer

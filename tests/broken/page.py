@@ -60,8 +60,12 @@ def refreshed(page: str, catches: Mapping[str, Catch]) -> str:
 
 def rows(page: str) -> list[list[str]]:
     """Return the cells of each line of the page's table."""
-    text = page.split(BEGIN, maxsplit=1)[1].split(END, maxsplit=1)[0]
-    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()[2:]]
+    return cells(page.split(BEGIN, maxsplit=1)[1].split(END, maxsplit=1)[0])
+
+
+def cells(table: str) -> list[list[str]]:
+    """Return the cells of each line of a table, without its head."""
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
 
 
 if __name__ == "__main__":

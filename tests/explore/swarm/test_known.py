@@ -29,7 +29,7 @@ steps:
   - {do: rep restarts, mode: safe}
   - {do: the agent process dies, restarts: false, when: agent started}
 """
-NOT_STARTED_AFTER_ANOTHER_ORDER = """
+SECOND_OF_TWO_PCS = """
 given: {agent: service, customers: 2, customer: {logs on: nobody}}
 steps:
   - {do: rep restarts, mode: safe, customer: 1, called: s1}
@@ -76,7 +76,7 @@ def found(text: str, bug: str = "") -> dict[str, str]:
         (KEY_TAKEN_LATER, "I6: left in safe mode", "SM-15"),
         (KEY_TAKEN_LATER, "I7: left behind: boot:safeboot=network", "BO-09"),
         (DIED_THERE, "I6: left in safe mode", "SM-15: what ran"),
-        (NOT_STARTED_AFTER_ANOTHER_ORDER, "I6: left in safe mode", "SM-15: nothing"),
+        (SECOND_OF_TWO_PCS, "I6: left in safe mode", "SM-15: nothing"),
         (OLD_RECORD, "I7: left behind: registry:HKLM/SafeBoot/Network/rragent", "a security tool that lies"),
         (ANOTHER_USERS_PROFILE, "I7: left behind: file:ticket", "rule 4"),
         (OTHERS_ENTRY, "I7: left behind: registry:HKCU(other user)/RunOnce/!*rragent", "rule 4"),

@@ -51,6 +51,7 @@ _DIALOGS: Final[dict[str, seen.Window]] = {
 """Programs of the harness whose windows scenarios know by name."""
 _INSTALLED: Final = "file:C:/Program Files/Example Printer Driver/"
 _IN_SAFE_MODE: Final = "registry:HKLM/SYSTEM/CurrentControlSet/Control/Session Manager/Environment/SAFEBOOT_OPTION"
+"""What Windows writes down for itself in safe mode."""
 _BLOCKER: Final = r"C:\rrsim\block-shutdown.exe"
 
 

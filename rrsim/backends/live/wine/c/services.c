@@ -1,7 +1,8 @@
 /* Controls for services that Wine's own manager never sends: SHUTDOWN, PRESHUTDOWN, SESSIONCHANGE.
  *
  * Each service's process opens the pipe when it registers its handler, so a service hears only of what happens after it
- * was fully loaded, as on Windows. It gets a code and answers with what became of it.
+ * was fully loaded, as on Windows; but for the sign-in, see tell_who_came_before. It gets a code and answers with what
+ * became of it.
  */
 #include "winlogon.h"
 
@@ -29,13 +30,21 @@ static BOOL move(Service *s, BOOL writing, void *data, DWORD size, DWORD *moved,
     return ok;
 }
 
+/* Give a service a control; FALSE: it is gone. What became of it is a word in said. */
+static BOOL give(Service *s, DWORD *order, char *said, DWORD size)
+{
+    DWORD n = 0;
+    memset(said, 0, size);
+    return move(s, TRUE, order, 2 * sizeof *order, &n, 2000) && move(s, FALSE, said, size - 1, &n, 30000);
+}
+
 /* On Windows a service that starts while somebody is signed in asks for the sessions; Wine's list of them is empty.
  * So it is told here, unless the notice to all has reached it. */
 static BOOL tell_who_came_before(Service *s)
 {
-    DWORD order[2] = {SERVICE_CONTROL_SESSIONCHANGE, SESSION_LOGON}, n = 0;
-    char said[64] = "";
-    if (!move(s, TRUE, order, sizeof order, &n, 2000) || !move(s, FALSE, said, sizeof said - 1, &n, 30000)) return FALSE;
+    DWORD order[2] = {SERVICE_CONTROL_SESSIONCHANGE, SESSION_LOGON};
+    char said[sizeof s->said];
+    if (!give(s, order, said, sizeof said)) return FALSE;
     Text t = {0};
     text_add(&t, "{\"event\":\"service told late\",\"service\":");
     text_json(&t, s->name);
@@ -69,8 +78,7 @@ static DWORD WINAPI attend(void *which)
             up = PeekNamedPipe(s->pipe, &peek, 1, NULL, &got, NULL);
             continue;
         }
-        memset(s->said, 0, sizeof s->said);
-        up = move(s, TRUE, s->order, sizeof s->order, &n, 2000) && move(s, FALSE, s->said, sizeof s->said - 1, &n, 30000);
+        up = give(s, s->order, s->said, sizeof s->said);
         if (!up) strcpy(s->said, "gone");
         SetEvent(s->done);
     }
