@@ -32,7 +32,11 @@ PROGRAMS: Final[dict[str, tuple[str, ...]]] = {
     "restart-dialog.exe": ("restart_dialog.c",),
     "start-menu.exe": ("start_menu.c",),
 }
-WINDOWED: Final = frozenset({"rrwinlogon.exe", "rreyes.exe", "rrwatch.exe", "block-shutdown.exe", "restart-dialog.exe"})
+WINDOWED: Final = frozenset({
+    "rrwinlogon.exe", "rreyes.exe", "rrwatch.exe", "block-shutdown.exe", "restart-dialog.exe",
+    # The start menu has no console: its window would come over the block screen, take a press, and be gone with it.
+    "start-menu.exe",
+})
 LIBRARIES: Final = ("-lshell32", "-ladvapi32", "-lcrypt32")
 REPLACED: Final = (
     "InitiateShutdownW", "InitiateSystemShutdownExW", "InitiateSystemShutdownW", "AbortSystemShutdownW",
