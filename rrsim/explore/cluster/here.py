@@ -12,6 +12,7 @@ class Here:
 
     name = "this process"
     slots = 1
+    gone = False
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, Work, bytes]] = deque()

@@ -6,7 +6,9 @@ Workers for virtual machines are processes of their own with one thread and one 
 
 from __future__ import annotations
 
-from typing import Any, Final
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from rrsim.explore.cluster.alike import Build, difference, this_build
 from rrsim.explore.cluster.pool import PINNED
@@ -18,6 +20,14 @@ WORKERS_S: Final = 20.0
 ALLOWED_FAILURES: Final = 10
 """A worker's death makes all tasks suspicious that were assigned to it; the scheduler's own limit of 3 is soon reached
 where machines come and go."""
+
+
+class _Task(NamedTuple):
+    number: int
+    work: Work
+    payload: bytes
+    slot: str
+    tries: int
 
 
 class OnDask:
@@ -47,7 +57,8 @@ class OnDask:
                 f"expected a Dask scheduler at {address}, saw: {type(error).__name__}: {error}; "
                 "try dask scheduler --host 127.0.0.1, and its tcp:// address"
             ) from error
-        self._futures: dict[Any, int] = {}
+        self._tasks: dict[Any, _Task] = {}
+        self._last_seen: dict[str, int] = {}
         self._count = 0
         try:
             self._compare(address)
@@ -74,51 +85,96 @@ class OnDask:
 
     @property
     def slots(self) -> int:
-        """How many threads the workers have together, now."""
-        return max(1, int(sum(self._client.nthreads().values())))
+        """How many threads the workers have together, now; as last seen while the scheduler does not answer."""
+        return self._counted("", lambda: max(1, int(sum(self._client.nthreads().values()))))
 
     def slots_of(self, slot: str) -> int:
-        """Return how many of a thing the workers have together, now."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        return int(sum(worker.get("resources", {}).get(slot, 0) for worker in workers))
+        """Return how many of a thing the workers have together, now; as last seen while the scheduler is silent."""
+        def count() -> int:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            return int(sum(worker.get("resources", {}).get(slot, 0) for worker in workers))
+
+        return self._counted(slot, count)
+
+    def _counted(self, what: str, count: Callable[[], int]) -> int:
+        # Whether it comes back is seen by gather(). A client that is closed meanwhile has no scheduler to ask.
+        with contextlib.suppress(OSError, AttributeError, self._distributed.client.ClosedClientError):
+            self._last_seen[what] = count()
+        return self._last_seen.get(what, 1)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the scheduler was waited for in vain."""
+        return bool(self._client.status == "closed")
 
     def submit(self, work: Work, payload: bytes, slot: str = "") -> int:
         """Give the task to the scheduler. What its worker did not finish is begun again on another one."""
         self._count += 1
-        future = self._client.submit(
-            work, payload, key=f"rrsim-{id(self):x}-{self._count}", pure=False, retries=TRIES - 1,
-            resources={slot: 1} if slot else None,
-        )
-        self._futures[future] = self._count
+        self._begin(_Task(self._count, work, payload, slot, 1))
         return self._count
+
+    def _begin(self, task: _Task) -> None:
+        try:
+            future = self._client.submit(
+                task.work, task.payload, key=f"rrsim-{id(self):x}-{task.number}-{task.tries}", pure=False,
+                retries=TRIES - 1, resources={task.slot: 1} if task.slot else None,
+            )
+        except self._distributed.client.ClosedClientError:
+            future = object()  # gather() tells of it, as of everything that was under way
+        self._tasks[future] = task
 
     def gather(self, patience_s: float = 0.5) -> list[Done]:
         """Return what has ended."""
-        if not self._futures:
-            return []
+        ended = [self._end(future) for future in self._over(patience_s)]
+        if self.gone:
+            ended += [self._lost(task, "nobody answers at its address any more") for task in self._tasks.values()]
+            self._tasks.clear()
+        return [done for done in ended if done is not None]
+
+    def _over(self, patience_s: float) -> set[Any]:
+        if not self._tasks or self.gone:
+            return set()
         try:
             with self._client.as_current():
-                over = self._distributed.wait(list(self._futures), patience_s, return_when="FIRST_COMPLETED").done
+                done: set[Any] = self._distributed.wait(
+                    list(self._tasks), patience_s, return_when="FIRST_COMPLETED"
+                ).done
         except TimeoutError:
-            return []
+            return set()
         except self._distributed.CancelledError:
-            over = {future for future in self._futures if future.cancelled()}
-        return [self._end(future) for future in over]
+            return {future for future in self._tasks if future.cancelled()}
+        return done
 
-    def _end(self, future: Any) -> Done:
-        number = self._futures.pop(future)
-        if future.status == "finished":
-            return Done(number, future.result())
-        problem = future.exception() if future.status == "error" else "the scheduler forgot it"
-        return Done(number, error=f"{type(problem).__name__}: {problem}")
+    def _end(self, future: Any) -> Done | None:
+        task = self._tasks.pop(future)
+        try:
+            if future.status == "error":
+                problem = future.exception()
+                return Done(task.number, error=f"{type(problem).__name__}: {problem}")
+            return Done(task.number, future.result())
+        except self._distributed.CancelledError as forgotten:
+            return self._again(task, forgotten)
+
+    def _again(self, task: _Task, forgotten: BaseException) -> Done | None:
+        """Nobody here cancelled the task: the scheduler lost it, or the connection to it was lost with all tasks."""
+        if task.tries >= TRIES or self.gone:
+            return self._lost(task, str(forgotten))
+        self._begin(task._replace(tries=task.tries + 1))
+        return None
+
+    @staticmethod
+    def _lost(task: _Task, why: str) -> Done:
+        return Done(task.number, error=f"the scheduler was given this {task.tries} times and has lost it: {why}")
 
     def cancel(self) -> int:
         """Forget what no worker has begun."""
+        if self.gone:
+            return 0  # what is lost is gathered
         begun = {key for keys in self._client.processing().values() for key in keys}
-        waiting = [future for future in self._futures if future.key not in begun and not future.done()]
+        waiting = [future for future in self._tasks if future.key not in begun and not future.done()]
         self._client.cancel(waiting)
         for future in waiting:
-            del self._futures[future]
+            del self._tasks[future]
         return len(waiting)
 
     def close(self) -> None:

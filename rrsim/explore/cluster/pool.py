@@ -42,6 +42,8 @@ def _end_after(sentinel: int) -> None:
 class Pool:
     """So many processes of this machine."""
 
+    gone = False  # processes that die are replaced
+
     def __init__(self, jobs: int) -> None:
         self.name = f"{jobs} processes of this machine"
         self._jobs = jobs

@@ -50,6 +50,10 @@ class Cluster(Protocol):
     def slots(self) -> int:
         """How many tasks can go on at a time, now."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more, for good: what is submitted now is gathered as lost."""
+
     def submit(self, work: Work, payload: bytes, slot: str = "") -> int:
         """Begin a task as soon as somebody is free; returns its number.
 

@@ -141,7 +141,7 @@ class Campaign:
         return not stop and self._more()
 
     def _more(self) -> bool:
-        return self._wanted.last is None or self._next <= self._wanted.last
+        return not self._cluster.gone and (self._wanted.last is None or self._next <= self._wanted.last)
 
     def _gather(self) -> None:
         for done in self._cluster.gather():

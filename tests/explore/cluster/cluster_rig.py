@@ -24,7 +24,7 @@ class LocalCluster:
         self._folder = folder
         self._file = folder / "scheduler.json"
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._scheduler = self._start(["scheduler", "--port", "0", "--scheduler-file", str(self._file)], "0")
+        self.scheduler = self._start(["scheduler", "--port", "0", "--scheduler-file", str(self._file)], "0")
         self.address = self._wait_for_address()
 
     def _start(self, words: list[str], hash_seed: str) -> subprocess.Popen[bytes]:
@@ -53,9 +53,9 @@ class LocalCluster:
 
     def close(self) -> None:
         """End every process."""
-        for process in (*self.workers, self._scheduler):
+        for process in (*self.workers, self.scheduler):
             process.terminate()
-        for process in (*self.workers, self._scheduler):
+        for process in (*self.workers, self.scheduler):
             try:
                 process.wait(5)  # one that tells a scheduler of its end that is ending too may hang
             except subprocess.TimeoutExpired:

@@ -18,7 +18,7 @@ from rrsim.explore.cluster.here import Here
 from rrsim.explore.cluster.on_dask import OnDask
 from rrsim.explore.cluster.opened import open_cluster
 from rrsim.explore.cluster.pool import PINNED, Pool
-from rrsim.explore.cluster.seam import TRIES, NotAlike, NotReachable
+from rrsim.explore.cluster.seam import TRIES, Done, NotAlike, NotReachable
 from tests.explore.cluster.cluster_rig import (
     ROOT,
     LocalCluster,
@@ -186,6 +186,45 @@ def test_a_worker_that_is_killed_loses_no_result(tmp_path: Path) -> None:
     assert sorted(found) == numbers
     assert all(done.data for done in found.values()), [done.error for done in found.values()]
     assert found[numbers[-1]].data == str(own.workers[1].pid).encode(), "the one that lives has done the rest"
+
+
+def test_what_the_scheduler_forgets_is_given_to_it_anew(dask: OnDask) -> None:
+    numbers = [dask.submit(who, b"0.3") for _ in range(4)]
+    dask._client.cancel(list(dask._tasks)[1:3], force=True)
+    found = gather_all(dask, 4)
+    assert sorted(found) == numbers
+    assert all(done.data for done in found.values()), [done.error for done in found.values()]
+
+
+def test_what_the_scheduler_forgets_every_time_ends_with_an_error(dask: OnDask) -> None:
+    number = dask.submit(who, b"60")
+    ended: list[Done] = []
+    for _ in range(TRIES):
+        assert ended == []
+        dask._client.cancel(list(dask._tasks), force=True)
+        ended = dask.gather(5)
+    assert [done.number for done in ended] == [number]
+    assert f"the scheduler was given this {TRIES} times and has lost it" in ended[0].error
+    assert dask.gather(0.0) == []
+
+
+def test_a_scheduler_that_goes_away_ends_every_task_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_dask, "CONNECT_S", 2.0)
+    with local_cluster(tmp_path, 1) as own:
+        cluster = OnDask(own.address)
+        numbers = [cluster.submit(who, b"30") for _ in range(3)]
+        assert (cluster.slots, cluster.gone) == (1, False)
+        own.scheduler.kill()
+        own.workers[0].kill()  # it would look for its scheduler for some time
+        ended = gather_all(cluster, 3)
+        numbers.append(cluster.submit(upper, b"late"))
+        assert (cluster.slots, cluster.cancel(), cluster.gone) == (1, 0, True)
+        ended |= gather_all(cluster, 1)
+        cluster.close()
+    assert sorted(ended) == numbers
+    assert all("nobody answers at its address any more" in done.error for done in ended.values())
 
 
 def test_slots_are_counted_and_kept(tmp_path: Path) -> None:

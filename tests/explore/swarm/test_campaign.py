@@ -80,6 +80,18 @@ def test_a_batch_without_a_result_is_named_and_the_others_count() -> None:
     assert report.lost == ["seeds 50..99: KilledWorker: three died"]
 
 
+def test_a_cluster_that_is_gone_ends_a_campaign_without_an_end() -> None:
+    def gone(done: Done, number: int) -> Done:
+        cluster.gone = number >= 2
+        return Done(done.number, error="nobody answers") if cluster.gone else done
+
+    cluster = Scripted(gone)
+    report = Campaign(cluster, Wanted(first=0, last=None, batch=20)).play()
+    assert (report.done, report.last) == (20, 19)
+    assert all("nobody answers" in line for line in report.lost)
+    assert 1 <= len(report.lost) <= 4, "what was given before it was gone"
+
+
 def test_a_result_of_another_version_is_no_result() -> None:
     report = _play(Scripted(lambda done, _: Done(done.number, b"nonsense")))
     assert report.done == 0
