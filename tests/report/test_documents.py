@@ -171,6 +171,15 @@ def test_html_says_what_matters_first(resumed: RunResult) -> None:
     assert order == sorted(order)
 
 
+@pytest.mark.parametrize(
+    ("wall_us", "words"),
+    [(430, "in less than 50ms<"), (50_000, "in less than 50ms<"), (50_001, "in 100ms<"), (2_500_000, "in 2.5s<")],
+)
+def test_html_says_how_long_it_took(resumed: RunResult, wall_us: int, words: str) -> None:
+    """A quick run did not take no time at all."""
+    assert words in html([msgspec.structs.replace(resumed, wall_us=wall_us)])
+
+
 def test_html_says_whose_restart_it_was(simulated: Callable[..., RunResult]) -> None:
     """With several customers; with one there is no column for that."""
     body = "steps: [{do: rep restarts}]\nexpect: {verdict: resumed}\n"
