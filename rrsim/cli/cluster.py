@@ -7,6 +7,7 @@ of a worker, no result is lost: the task is done again by another one, or comes 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -99,10 +100,15 @@ def play_runs(payload: bytes) -> bytes:
     order = _ORDERS.decode(payload)
     if order.backend == "sim":
         return play_here(order)
-    child = subprocess.run(
-        [sys.executable, "-m", "rrsim.cli.cluster_child"], input=payload, capture_output=True, check=False,
-        timeout=CHILD_LIMIT_S,
-    )  # fmt: skip
+    end, held = os.pipe()  # the kernel closes what is held when this process dies, however that comes
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "rrsim.cli.cluster_child", str(end)], input=payload, capture_output=True,
+            check=False, timeout=CHILD_LIMIT_S, pass_fds=(end,),
+        )  # fmt: skip
+    finally:
+        os.close(end)
+        os.close(held)
     if child.returncode == 0:
         return child.stdout
     last = child.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]

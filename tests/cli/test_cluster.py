@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -109,12 +111,49 @@ def _order(case: Scenario, backend: str, **options: Any) -> bytes:
 
 
 def test_the_child_answers_on_stdout_and_nothing_else_does(cases: list[Scenario]) -> None:
+    end, held = os.pipe()
     child = subprocess.run(
-        [sys.executable, "-m", "rrsim.cli.cluster_child"], input=_order(cases[0], "sim"), capture_output=True,
-        check=True, timeout=60, cwd=ROOT,
+        [sys.executable, "-m", "rrsim.cli.cluster_child", str(end)], input=_order(cases[0], "sim"),
+        capture_output=True, check=True, timeout=60, cwd=ROOT, pass_fds=(end,),
     )  # fmt: skip
+    os.close(end)
+    os.close(held)
     (played,) = msgspec.msgpack.decode(child.stdout, type=tuple[clusters.Played, ...])
     _same(clusters.unpack(played, cases[0]), _alone(cases[:1])[0])
+
+
+def test_a_child_ends_with_the_worker_that_started_it() -> None:
+    """The worker is killed: another one plays the case, and this machine is wanted back."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    child = int(worker.stdout.readline())
+    there = os.pidfd_open(child)
+    assert select.select([there], [], [], 0.5)[0] == [], "it plays"
+    worker.kill()
+    worker.wait()
+    assert select.select([there], [], [], 30)[0] == [there], "it has ended"
+    os.close(there)
+    worker.stdin.close()
+    worker.stdout.close()
+
+
+WORKER = """
+import subprocess, threading
+from rrsim.cli import cluster
+real = subprocess.Popen
+class Telling(real):
+    def __init__(self, words, **more):
+        # A case without an end: the task comes from the test, which never sends it.
+        super().__init__(words, **more | {"stdin": None})
+        print(self.pid, flush=True)
+    def communicate(self, *_, **__):
+        threading.Event().wait()
+subprocess.Popen = Telling
+cluster.play_runs(cluster.msgspec.msgpack.encode(cluster.Order("moon", {}, ())))
+"""
 
 
 def test_a_child_that_crashes_is_a_result(cases: list[Scenario]) -> None:
