@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import sysconfig
 from pathlib import Path
@@ -156,7 +157,7 @@ def left_over(place: Place) -> Seen:
 
 def judge_left_over(told: Any, story: str, place: Place) -> Seen:
     """Say what ``rrsim reap --list`` means; ``story`` is what happened if it answered nothing that can be read."""
-    at = "" if place.uri.startswith("qemu:///system") else f" --uri {place.uri}"
+    at = "" if place.uri.startswith("qemu:///system") else f" --uri {shlex.quote(place.uri)}"
     if not isinstance(told, dict) or not isinstance(told.get("host"), dict):
         why = told.get("host_not_looked_at", story) if isinstance(told, dict) else story
         return Seen("broken", f"rrsim reap --list: {last_words(str(why))}", f"rrsim reap --list{at}")
@@ -172,7 +173,7 @@ def judge_left_over(told: Any, story: str, place: Place) -> Seen:
 
 def _start(place: Place, verb: str = "start") -> str:
     if not place.uri.startswith("qemu:///system"):
-        return f"look with: virsh -c {place.uri} version"
+        return f"look with: virsh -c {shlex.quote(place.uri)} version"
     if place.which("systemctl") is not None and Path("/run/systemd/system").is_dir():
         return place.sudo(f"systemctl {verb} libvirtd")
     return f"{place.sudo('virtlogd -d')} && {place.sudo('libvirtd -d')}"

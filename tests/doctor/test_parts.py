@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
 import struct
 import subprocess
 from pathlib import Path
@@ -222,6 +223,13 @@ def test_libvirt_that_is_not_installed_is_missing(world: World) -> None:
     assert machines.judge_libvirt(told, "", world.place).state == "broken"
     world.place = msgspec.structs.replace(world.place, uri="qemu+ssh://host/system")
     assert machines.judge_libvirt(told, "", world.place).packages == ()
+
+
+def test_an_address_in_a_command_can_be_pasted(world: World) -> None:
+    uri = "qemu+ssh://host/system?keyfile=/a key&sshauth=privkey"
+    world.place = msgspec.structs.replace(world.place, uri=uri)
+    told = {"library": "9.0.0", "error": "End of file while reading data", "code": 38}
+    assert shlex.split(machines.judge_libvirt(told, "", world.place).fix)[-3:] == ["-c", uri, "version"]
 
 
 def test_libvirt_that_refuses_the_user_names_the_group(world: World) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -239,7 +240,7 @@ def _connect(uri: str) -> Any:
         what = "systemctl start libvirtd (without systemd, as root: virtlogd -d; libvirtd -d)"
         raise VmMissing(
             f"expected libvirt to answer at {uri}, saw: {error}; "
-            f"{'start it with: ' + what if local else 'try: virsh -c ' + uri + ' version'}"
+            f"{'start it with: ' + what if local else 'try: virsh -c ' + shlex.quote(uri) + ' version'}"
         ) from error
 
 
