@@ -126,8 +126,12 @@ def read(history: History) -> Witnessed:
     if unknown:
         raise NotModelled(f"expected actions that a model has, saw: {', '.join(unknown)}")
     found: dict[str, list[Seen]] = {"server": [], "pc": [], "": []}
+    ends = False
     for index, (_, source, event, _) in enumerate(history.entries):
         if len(opening) <= index < len(opening) + len(played) and _is_witness(source):
+            ends = _session_ends(event, ends)
+            if ends and isinstance(event, msg.HelperState | rec.HelperSeen) and event.desktop == "none":
+                continue
             whose, name = label(event)
             found[whose].append(Seen(name, index, event))
     _refuse_what_no_model_has(history.entries)
@@ -135,6 +139,17 @@ def read(history: History) -> Witnessed:
     # What the helper says of the opening scene may come after the first step began; the model's scene has it behind it.
     server = dropwhile(lambda one: isinstance(one.what, msg.HelperState | rec.HelperSeen), found["server"])
     return Witnessed(model, tuple(server), tuple(found["pc"]), until)
+
+
+def _session_ends(event: Any, ends: bool) -> bool:
+    """Return whether Windows is ending the customer's session.
+
+    Windows ends the helper before the service, and a service that is quick tells the server so. The model's PC ends
+    both at once, so that what is said of an absent helper in between is nothing it could follow (docs/exploration.md).
+    """
+    if isinstance(event, seen.SessionEnds):
+        return True
+    return ends and not isinstance(event, seen.WentDown | seen.RestartStopped)
 
 
 def _refuse_what_no_model_has(entries: list[Entry]) -> None:

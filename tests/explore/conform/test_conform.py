@@ -14,6 +14,7 @@ from rrsim.cli import conform as command
 from rrsim.cli.errors import CommandError
 from rrsim.explore.conform import follow, witnessed
 from rrsim.machine import observations as seen
+from rrsim.protocol import messages as msg
 from rrsim.protocol import records as rec
 from rrsim.scenario import history_io
 from rrsim.scenario.history import History
@@ -102,6 +103,19 @@ def test_a_record_in_another_order_is_forbidden() -> None:
     assert found.outcome == "forbidden"
     assert found.after is not None
     assert "the server records window opened 1" in found.offers
+
+
+@pytest.mark.parametrize(("after", "outcome"), [(seen.SessionEnds, "allowed"), (rec.OrderArmed, "forbidden")])
+def test_a_helper_may_be_gone_before_its_service_where_windows_ends_both(after: type, outcome: str) -> None:
+    history = _history(KNOWN["three-places[place=chat window, agent=service]"])
+    at = next(n for n, entry in enumerate(history.entries) if isinstance(entry[2], after))
+    t_us = history.entries[at][0]
+    gone = [
+        (t_us, "wire-1", msg.HelperState(desktop="none", user=""), -1),
+        (t_us, "server", rec.HelperSeen(session="session-1", desktop="none", user=""), -1),
+    ]
+    added = [*history.entries[: at + 1], *gone, *history.entries[at + 1:]]
+    assert _ask(History(history.header, added)).outcome == outcome
 
 
 def test_a_wrong_model_is_noticed() -> None:
