@@ -129,6 +129,8 @@ class LivePc:
         """Windows somebody pressed a button in: who, and when."""
         self._shared = False
         self._ending = False
+        self._endings = 0
+        """How often Windows began to end the customer's session, or the PC went down."""
         self._hands = asyncio.Lock()
         self._chat_shown = asyncio.Event()
         self._before: tuple[str, ...] = ()
@@ -221,9 +223,11 @@ class LivePc:
         match what:
             case seen.SessionEnds():
                 self._ending = True
+                self._endings += 1
             case seen.WentDown():
                 self._windows_change((), down=True)
                 self._ending = False
+                self._endings += 1
             case seen.RestartStopped():
                 self._ending = False
             case _:
@@ -296,6 +300,7 @@ class LivePc:
             controls = (control,) if control is not None else self.machine.dialog_controls(press.window, press.button)
             if not controls:
                 raise NotPossible(f"the {press.window} has no button {press.button!r} that is known here")
+            endings = self._endings
             await self._picture(f"{press.window} {press.button}")
             self._by_hand[hwnd] = (press.who, monotonic_us())
             self._observe(seen.Clicked(press.who, press.window, press.button))
@@ -303,8 +308,8 @@ class LivePc:
                 try:
                     await self.machine.click(hwnd, one)
                 except CannotPress as error:
-                    if self._ending:
-                        return  # Windows took the window away under the hand: a person shrugs
+                    if self._ending or self._endings != endings:
+                        return  # Windows took the window away under the hand: a person shrugs. It may boot by now
                     raise NotPossible(str(error)) from error
 
     async def _picture(self, what: str) -> None:

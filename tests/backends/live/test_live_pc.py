@@ -26,7 +26,9 @@ def pc_with_a_prompt(observed: list[Any]) -> LivePc:
     adapter = SimpleNamespace(
         window=lambda _: "restart prompt", control=lambda *_: 6, shows_sharing=lambda _: False
     )
-    machine = SimpleNamespace(click=click, screenshot=no_picture, patience=1.0, window_kind=lambda _: None)
+    machine = SimpleNamespace(
+        click=click, screenshot=no_picture, patience=1.0, window_kind=lambda _: None, closed_by_program=frozenset()
+    )
     pc = LivePc(1, machine, adapter, "application", observed.append)  # type: ignore[arg-type] -- as much of both as a press takes
     pc.eyes_saw((window,))  # type: ignore[arg-type] -- the adapter names it
     return pc
@@ -44,3 +46,26 @@ def test_a_window_that_windows_takes_away_under_the_hand_is_nobodys_fault() -> N
     pc.machine_saw(seen.SessionEnds("agent"))
     asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
     assert seen.Clicked("customer", "restart prompt", "yes") in observed
+
+
+@pytest.mark.parametrize("end", [(seen.SessionEnds("agent"), seen.WentDown("agent", clean=True)),
+                                 (seen.WentDown("power", clean=False),)])  # fmt: skip
+def test_nor_is_one_that_a_quick_pc_has_booted_without_by_then(end: tuple[Any, ...]) -> None:
+    pc = pc_with_a_prompt([])
+
+    async def click(_hwnd: int, _control: int) -> None:
+        for one in end:
+            pc.machine_saw(one)
+        raise CannotPress("no window 0x1 is on the desktop")
+
+    pc.machine.click = click
+    asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
+
+
+def test_an_earlier_restart_excuses_no_press() -> None:
+    pc = pc_with_a_prompt([])
+    pc.machine_saw(seen.SessionEnds("agent"))
+    pc.machine_saw(seen.WentDown("agent", clean=True))
+    pc.eyes_saw((SimpleNamespace(hwnd=2),))  # type: ignore[arg-type] -- the adapter names it
+    with pytest.raises(NotPossible, match="no window"):
+        asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
