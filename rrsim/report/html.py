@@ -148,7 +148,7 @@ def _tiles(
     tiles += [(str(len(problems)), "bad files", "bad")] if problems else []
     tiles.append((f"{done}/{of}", "requirements proved", "good" if done == of else "warn"))
     virtual, wall = sum(r.virtual_us for r in results), sum(r.wall_us for r in results)
-    took = brief_span(wall) if wall > 50_000 else "less than 50ms"
+    took = brief_span(wall) if wall > 50_000 else "less than 50ms"  # what is brief would be rounded to nothing
     tiles.append((brief_span(virtual), f"of PC time, in {took}", ""))
     return tuple((n, c, t if n != "0" else "mute") for n, c, t in tiles)
 

@@ -6,13 +6,12 @@ Workers for virtual machines are processes of their own with one thread and one 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rrsim.explore.cluster.alike import Build, difference, this_build
 from rrsim.explore.cluster.pool import PINNED
-from rrsim.explore.cluster.seam import TRIES, ClusterError, Done, NotAlike, NotInstalled, NotReachable, Work
+from rrsim.explore.cluster.seam import TRIES, ClusterError, Done, NotAlike, NotInstalled, NotReachable, Task, Work
 
 CONNECT_S: Final = 10.0
 WORKERS_S: Final = 20.0
@@ -20,14 +19,6 @@ WORKERS_S: Final = 20.0
 ALLOWED_FAILURES: Final = 10
 """A worker's death makes all tasks suspicious that were assigned to it; the scheduler's own limit of 3 is soon reached
 where machines come and go."""
-
-
-class _Task(NamedTuple):
-    number: int
-    work: Work
-    payload: bytes
-    slot: str
-    tries: int
 
 
 class OnDask:
@@ -57,7 +48,7 @@ class OnDask:
                 f"expected a Dask scheduler at {address}, saw: {type(error).__name__}: {error}; "
                 "try dask scheduler --host 127.0.0.1, and its tcp:// address"
             ) from error
-        self._tasks: dict[Any, _Task] = {}
+        self._tasks: dict[Any, Task] = {}
         self._last_seen: dict[str, int] = {}
         self._count = 0
         try:
@@ -97,9 +88,13 @@ class OnDask:
         return self._counted(slot, count)
 
     def _counted(self, what: str, count: Callable[[], int]) -> int:
-        # Whether it comes back is seen by gather(). A client that is closed meanwhile has no scheduler to ask.
-        with contextlib.suppress(OSError, AttributeError, self._distributed.client.ClosedClientError):
+        try:
             self._last_seen[what] = count()
+        except (OSError, self._distributed.client.ClosedClientError):
+            pass  # whether it comes back is seen by gather()
+        except AttributeError:
+            if not self.gone:  # a client that closed meanwhile has no scheduler to ask
+                raise
         return self._last_seen.get(what, 1)
 
     @property
@@ -110,10 +105,10 @@ class OnDask:
     def submit(self, work: Work, payload: bytes, slot: str = "") -> int:
         """Give the task to the scheduler. What its worker did not finish is begun again on another one."""
         self._count += 1
-        self._begin(_Task(self._count, work, payload, slot, 1))
+        self._begin(Task(self._count, work, payload, slot))
         return self._count
 
-    def _begin(self, task: _Task) -> None:
+    def _begin(self, task: Task) -> None:
         try:
             future = self._client.submit(
                 task.work, task.payload, key=f"rrsim-{id(self):x}-{task.number}-{task.tries}", pure=False,
@@ -155,15 +150,15 @@ class OnDask:
         except self._distributed.CancelledError as forgotten:
             return self._again(task, forgotten)
 
-    def _again(self, task: _Task, forgotten: BaseException) -> Done | None:
+    def _again(self, task: Task, forgotten: BaseException) -> Done | None:
         """Nobody here cancelled the task: the scheduler lost it, or the connection to it was lost with all tasks."""
         if task.tries >= TRIES or self.gone:
             return self._lost(task, str(forgotten))
-        self._begin(task._replace(tries=task.tries + 1))
+        self._begin(task.again())
         return None
 
     @staticmethod
-    def _lost(task: _Task, why: str) -> Done:
+    def _lost(task: Task, why: str) -> Done:
         return Done(task.number, error=f"the scheduler was given this {task.tries} times and has lost it: {why}")
 
     def cancel(self) -> int:

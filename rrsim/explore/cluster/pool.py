@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 
-from rrsim.explore.cluster.seam import TRIES, Done, Work
+from rrsim.explore.cluster.seam import TRIES, Done, Task, Work
 
 _HASH_SEED = "PYTHONHASHSEED"
 PINNED = "0"
@@ -48,7 +48,7 @@ class Pool:
         self.name = f"{jobs} processes of this machine"
         self._jobs = jobs
         self._count = 0
-        self._tasks: dict[Future[bytes], tuple[int, Work, bytes, int]] = {}
+        self._tasks: dict[Future[bytes], Task] = {}
         self._lost: list[Done] = []
         self._before = os.environ.get(_HASH_SEED)
         os.environ[_HASH_SEED] = PINNED
@@ -68,16 +68,16 @@ class Pool:
         """Begin a task as soon as a process is free. There is no counting of slots on one machine: all are alike."""
         del slot
         self._count += 1
-        self._begin(self._count, work, payload, 1)
+        self._begin(Task(self._count, work, payload))
         return self._count
 
-    def _begin(self, number: int, work: Work, payload: bytes, tries: int) -> None:
+    def _begin(self, task: Task) -> None:
         try:
-            future = self._executor.submit(work, payload)
+            future = self._executor.submit(task.work, task.payload)
         except BrokenProcessPool:
             self._renew()
-            future = self._executor.submit(work, payload)
-        self._tasks[future] = (number, work, payload, tries)
+            future = self._executor.submit(task.work, task.payload)
+        self._tasks[future] = task
 
     def gather(self, patience_s: float = 0.5) -> list[Done]:
         """Return what has ended."""
@@ -94,24 +94,24 @@ class Pool:
         task = self._tasks.pop(future, None)
         if task is None or future.cancelled():
             return None
-        number, work, payload, tries = task
         try:
-            return Done(number, future.result())
+            return Done(task.number, future.result())
         except BrokenProcessPool:
-            return self._again(number, work, payload, tries)
+            return self._again(task)
         except Exception as error:  # noqa: BLE001 - a task that fails must not cost the others
-            return Done(number, error=f"{type(error).__name__}: {error}")
+            return Done(task.number, error=f"{type(error).__name__}: {error}")
 
-    def _again(self, number: int, work: Work, payload: bytes, tries: int) -> Done | None:
+    def _again(self, task: Task) -> Done | None:
         """The executor died: every task that was in it is begun anew, unless it was there too often.
 
         Which of them killed it is not known, so the ones that stood far behind in the queue pay with a try as well;
         they have enough of them because only so many tasks are submitted at a time.
         """
-        if tries >= TRIES:
-            return Done(number, error=f"the worker process died {tries} times while this was waiting or under way")
+        if task.tries >= TRIES:
+            why = f"the worker process died {task.tries} times while this was waiting or under way"
+            return Done(task.number, error=why)
         self._renew()
-        self._begin(number, work, payload, tries + 1)
+        self._begin(task.again())
         return None
 
     def _renew(self) -> None:

@@ -40,6 +40,21 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     """Why there is no result; empty: there is one."""
 
 
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """A task under way, for as long as it may have to be begun anew."""
+
+    number: int
+    work: Work
+    payload: bytes
+    slot: str = ""
+    tries: int = 1
+    """How often it was begun."""
+
+    def again(self) -> Task:
+        """Return it as it is begun once more."""
+        return msgspec.structs.replace(self, tries=self.tries + 1)
+
+
 class Cluster(Protocol):
     """Workers, wherever they are."""
 
