@@ -140,8 +140,13 @@ def show_command(
 
 @app.command("compare", epilog=epilog("compare"))
 def compare_command(
-    scenarios: Annotated[list[str], typer.Argument(help="Name, file, or part of the name; may be several.")],
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(help="Name, file, or part of the name; may be several.")
+    ] = None,
     case: Annotated[str, typer.Option(help="Which case of its matrix.")] = "",
+    cases: Annotated[
+        str, typer.Option("--cases", metavar="<file>", help="The cases whose ids stand in this file, one a line.")
+    ] = "",
     backends: Annotated[str, typer.Option(help="Two backends.")] = "sim,wine",
     in_: In = "scenarios",
     time_scale: TimeScale = 0.0,
@@ -154,7 +159,7 @@ def compare_command(
     from rrsim.cli.run import parse_seed
 
     options = compare.Options(
-        scenarios=tuple(scenarios), case=case, root=in_, backends=backends, time_scale=time_scale,
+        scenarios=tuple(scenarios or ()), case=case, cases=cases, root=in_, backends=backends, time_scale=time_scale,
         seed=parse_seed(seed), jobs=jobs, format=_format(format_),
     )
     raise typer.Exit(compare.compare(options))

@@ -22,7 +22,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to compare, and where."""
 
     scenarios: tuple[str, ...]
+    """Names, files or parts of names; each stands for one case."""
     case: str = ""
+    cases: str = ""
+    """A file with ids of cases, one a line: these too."""
     root: str = "scenarios"
     backends: str = "sim,wine"
     time_scale: float = 0.0
@@ -82,7 +85,11 @@ def _cases(options: Options) -> list[Scenario]:
     scenarios, problems = choose.load((options.root,))
     for problem in problems:
         say(str(problem))
+    if not options.scenarios and not options.cases:
+        raise CommandError("the name of a scenario, or --cases FILE", "neither", "rrsim compare same-user")
     chosen = [choose.find_one(scenarios, name, options.case) for name in options.scenarios]
+    if options.cases:
+        chosen += choose.listed(scenarios, options.cases, among=scenarios)
     return list({case.id: case for case in chosen}.values())
 
 

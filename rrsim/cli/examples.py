@@ -17,7 +17,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "show": ("rrsim show start-menu --case agent=service", "rrsim show late --seed 7 -v"),
     "compare": (
         "rrsim compare same-user", "rrsim compare customer-agrees --case agent=service --backends sim,wine",
-        "rrsim compare same-user rep-says-no --format json",
+        "rrsim compare same-user rep-says-no --format json", "rrsim compare --cases scenarios/wine-ci.txt --jobs 2",
     ),
     "schema": ("rrsim schema",),
     "coverage": (

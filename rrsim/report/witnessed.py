@@ -353,7 +353,9 @@ class _Disk:
             if verb == "record saved" and before == "with the intent":
                 after = self.state[thing] = "with a ticket"  # one look saw that the intent is gone, not what stayed
             self.intent_taken_back = before == "with the intent" and after == "with a ticket"
-        if before == after or self.intent_taken_back:
+            if self.intent_taken_back:
+                return []
+        if before == after:
             return []
         if verb == "intent saved" and not before:
             # Two writes within one look: the first one was there, whether or not anybody saw it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -62,6 +63,24 @@ def test_the_same_on_both_sides(wine: Any, capsys: pytest.CaptureFixture[str]) -
     assert "events agree: server 14" in out
     assert "not compared:" in out
     assert out.splitlines()[-1] == "2 comparisons: 2 equal"
+
+
+def test_a_list_of_cases(wine: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wine(run)
+    listed = tmp_path / "cases.txt"
+    listed.write_text("# two\ncustomer-agrees[agent=service]\n\nrep-says-no\n")
+    assert invoke(["compare", "--cases", str(listed)]) == 0
+    out = capsys.readouterr().out
+    assert "customer-agrees[agent=service]: sim and wine: equal" in out
+    assert "rep-says-no: sim and wine: equal" in out
+    assert out.splitlines()[-1] == "2 comparisons: 2 equal"
+    listed.write_text("no such case\n")
+    assert invoke(["compare", "--cases", str(listed)]) == 64
+
+
+def test_nothing_named_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["compare"]) == 64
+    assert "the name of a scenario, or --cases FILE" in capsys.readouterr().err
 
 
 def test_a_bug_on_one_side_is_exit_code_1_and_shown_side_by_side(wine: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,29 @@ def test_what_a_stand_in_decided_is_not_compared_and_said(cases: dict[str, Scena
     assert any(kind == "safe mode of a boot" and count for kind, count, _ in found.not_compared)
 
 
+def test_a_key_that_goes_while_the_record_changes_is_seen_in_either_order(cases: dict[str, Scenario]) -> None:
+    """A watcher of a disk finds both in one look: a record that was kept says nothing of the key."""
+    result = run(cases["restart-into-safe-mode[place=chat window]"])
+    assert result.history is not None
+    entries = list(result.history.entries)
+
+    def index(verb: str) -> int:
+        return max(i for i, e in enumerate(entries) if isinstance(e[2], seen.HostCall) and e[2].verb == verb)
+
+    key, record = index("safe boot key removed"), index("record erased")
+    assert key < record
+    swapped = entries.copy()
+    swapped[key], swapped[record] = entries[record], entries[key]
+    other = as_wine(msgspec.structs.replace(result, history=History(result.history.header, swapped)))
+    for found in (comparing.compare(result, other), comparing.compare(result, as_wine(result))):
+        assert found.outcome == "equal", comparing.text(found)
+        assert found.compared["safe boot key removed"] == 1
+    left = as_wine(msgspec.structs.replace(
+        result, history=History(result.history.header, [e for i, e in enumerate(entries) if i != key])
+    ))
+    assert comparing.compare(result, left).outcome == "different"
+
+
 # --- known differences --------------------------------------------------------------------------------------------
 
 
