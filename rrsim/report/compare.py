@@ -14,7 +14,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rrsim.report import fidelity
+from rrsim.report.phrases import plural, span
 from rrsim.report.witnessed import STANDS_IN, UNTAKEN, WITNESSES, Event, Key, Witnessed, witnessed
+from rrsim.scenario.observed import Seen
 from rrsim.scenario.result import RunResult
 
 WIDTH: Final = 62
@@ -48,6 +50,12 @@ class Comparison(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     witnesses: dict[str, int]
     """Witness to how many of its events agreed."""
     differences: tuple[Difference, ...]
+    durations: tuple[Seen, ...] = ()
+    """Durations of the machine that the simulator was given for this; empty: it went by its own."""
+    differed_before: int = 0
+    """How many differences that nobody has explained there were with the simulator's own durations."""
+    essential: tuple[str, ...] = ESSENTIAL
+    """Witnesses without a single event of which the comparison is empty."""
     not_compared: tuple[tuple[str, int, str], ...]
     """Kind of event, how many there were on both sides together, and why they were left out."""
 
@@ -66,7 +74,7 @@ class Comparison(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def missing(self) -> tuple[str, ...]:
         """Essential witnesses none of whose events were compared."""
-        return tuple(name for name in ESSENTIAL if not self.witnesses.get(name))
+        return tuple(name for name in self.essential if not self.witnesses.get(name))
 
 
 def compare(left: RunResult, right: RunResult) -> Comparison:
@@ -88,7 +96,8 @@ def compare(left: RunResult, right: RunResult) -> Comparison:
             compared[event.kind] += 1
             witnesses[key[0]] += 1
         differences += differ
-    mode = left.scenario.given.agent
+    mac = left.scenario.given.platform == "mac"
+    mode = "mac" if mac else left.scenario.given.agent
     explained = tuple(fidelity.explain(one.backend, other.backend, mode, each) for each in differences)
     return Comparison(
         scenario=left.scenario.id, left=one.backend, right=other.backend, compared=dict(sorted(compared.items())),
@@ -96,6 +105,7 @@ def compare(left: RunResult, right: RunResult) -> Comparison:
         differences=tuple(
             msgspec.structs.replace(one, explained=why) for one, why in zip(differences, explained, strict=True)
         ),
+        essential=tuple(name for name in ESSENTIAL if not (mac and name == "power")),  # a Mac is never restarted (R10)
         not_compared=_not_compared(one, other, left_out),
     )
 
@@ -137,6 +147,11 @@ def text(comparison: Comparison) -> str:
     """Return a comparison as a person reads it: what was compared, what differs, what was left out and why."""
     c = comparison
     lines = [f"{c.scenario}: {c.left} and {c.right}: {c.outcome}"]
+    if c.durations:
+        lines += _wrapped(
+            f"  {plural(c.differed_before, 'difference')} with the model's own durations; with the machine's: ",
+            [f"{one.draw} {span(one.us)}" for one in c.durations],
+        )
     total = sum(c.compared.values())
     lines.append(f"  {total} events agree: " + (_listed(c.witnesses) or "none"))
     if c.compared:
@@ -186,6 +201,7 @@ def plain(comparison: Comparison) -> dict[str, Any]:
     c = comparison
     return {
         "scenario": c.scenario, "backends": [c.left, c.right], "outcome": c.outcome, "compared": c.compared,
+        "durations": {one.draw: one.us for one in c.durations}, "differed_before": c.differed_before,
         "witnesses": c.witnesses,
         "differences": [
             {

@@ -7,7 +7,7 @@ its lines are: a row never explains what it does not name.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -17,14 +17,20 @@ class Known(msgspec.Struct, frozen=True):
 
     name: str
     witness: str
-    only_on: str
-    """The backend on whose side the events are; the other has none there."""
+    only_on: Literal["sim", "machines", "either"]
+    """On whose side the events are: the simulator's, or that of machines held against it, and the other has none there;
+    ``either``: both may have them, and not the same ones."""
     words: str
     """A regular expression for the whole text of an event."""
     reason: str
     mode: str = ""
-    """``service`` or ``application``: only where the agent runs so."""
+    """``service`` or ``application``: only where the agent runs so; ``mac``: only where the customer has a Mac."""
 
+
+MAC: Final = (
+    "In the end the harness restarts a modelled Mac too, to see that nothing comes back. The Mac customer of a live "
+    "run is a process without a computer of its own: that nothing is left of it is looked up in its folder."
+)
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
@@ -34,9 +40,24 @@ KNOWN: Final[tuple[Known, ...]] = (
         mode="service",
     ),
     Known(
-        "the last word", "wire", "wine", r"session-over · reason: the customer left",
+        "the last word", "wire", "machines", r"session-over · reason: the customer left",
         "The agent has hung up when the server says that the session is over. A real server tells what it sent; the "
         "model tells what was delivered, and this was not.",
+    ),
+    Known(
+        "the dialler's window", "desktop", "sim",
+        r"boot \d+: (window shown|clicked|window gone) · .*window: dial prompt.*",
+        "The model's Windows asks before it dials. On machines the customer dials without a window: the line is the "
+        "harness's own there, or a modem that the guest's own programs use.",
+    ),
+    Known(
+        "the harness's restart of a Mac", "power", "sim",
+        r"(restart began|windows session ends|went down|boot began) · cause: probe.*", MAC, mode="mac",
+    ),
+    Known(
+        "a Mac's last notice", "desktop", "either", r"boot \d+: window gone · window: notice · by: (windows|agent)",
+        "The notice of a modelled Mac stays until the harness's restart; that of a live run goes with its process.",
+        mode="mac",
     ),
 )
 """The table. A row that no comparison needs any more is taken out."""
@@ -48,9 +69,9 @@ def explain(left: str, right: str, mode: str, difference: Any) -> str:
     """Return the name of the known difference that this is, or nothing.
 
     ``difference`` is a :class:`rrsim.report.compare.Difference` between backends ``left`` and ``right``, with the
-    agent in ``mode``. Between two runs of one backend nothing is explained.
+    agent in ``mode``. Only what differs between the model and a machine is explained.
     """
-    if left == right:
+    if (left == "sim") == (right == "sim"):
         return ""
     names: list[str] = []
     for backend, events in ((left, difference.left), (right, difference.right)):
@@ -64,6 +85,7 @@ def explain(left: str, right: str, mode: str, difference: Any) -> str:
 
 def _fits(row: Known, witness: str, backend: str, mode: str, text: str) -> bool:
     return (
-        row.witness == witness and row.only_on == backend and row.mode in ("", mode)
+        row.witness == witness and row.only_on in ("either", "sim" if backend == "sim" else "machines")
+        and row.mode in ("", mode)
         and re.fullmatch(row.words, text) is not None
     )

@@ -129,6 +129,8 @@ def tag_of(event: Any) -> str:
 
 def text_of(event: Any, fields: tuple[str, ...] | None = None) -> str:
     """Return an event with the fields that count, as it is compared and shown."""
+    if isinstance(event, seen.WindowGone) and event.by == "crash":
+        event = msgspec.structs.replace(event, by="agent")  # eyes cannot tell closing a window from dying with it
     names = FIELDS.get(type(event)) if fields is None else fields
     if names is None:
         names = tuple(name for name in type(event).__struct_fields__ if name not in ("session", "boot"))
@@ -151,8 +153,11 @@ def witnessed(result: RunResult, left_out: frozenset[str] = frozenset()) -> Witn
     if result.history is None:
         raise ValueError(f"expected a history of {result.scenario.id} on {result.backend}, saw none")
     taker = _Taker(left_out, result.history.header.customers)
-    for t_us, source, event, _ in result.history.entries:
-        taker.take(t_us, source, event)
+    entries = result.history.entries
+    ended_us = max((t_us for t_us, _, event, _ in entries if isinstance(event, seen.RunEnded)), default=None)
+    for t_us, source, event, _ in entries:
+        if ended_us is None or t_us <= ended_us:  # what follows is the harness's clearing away
+            taker.take(t_us, source, event)
     taker.came_to(result)
     return Witnessed(
         result.backend, {key: tuple(events) for key, events in taker.streams.items()}, dict(taker.untaken),
@@ -230,7 +235,7 @@ class _Taker:
             for at_us, one in held[-1:] if len(held) % 2 else []:
                 self.add("desktop", who, text_of(one), tag_of(one), max(at_us, t_us), "screen")
             self.untaken[UNSEEN] += len(held) - len(held) % 2
-        elif isinstance(event, seen.RunEnded | seen.WentDown):
+        elif isinstance(event, seen.WentDown):
             self.untaken[UNSEEN] += len(self.nobody.pop(who, []))
 
     def _pc(self, t_us: int, who: int, event: Any, tag: str) -> None:
@@ -287,6 +292,7 @@ class _Taker:
 
     def came_to(self, result: RunResult) -> None:
         """Add what the run came to: verdicts, what failed, and what was left on the machines."""
+        self.untaken[UNSEEN] += sum(map(len, self.nobody.values()))
         for number, disk in self.disks.items():
             self._add_to_disk(number, disk.stayed(), "record saved", 0)
         for one in result.restarts:

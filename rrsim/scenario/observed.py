@@ -1,8 +1,9 @@
 """The durations that were seen in a recorded run, as fixed durations for the simulator. Pure.
 
-A live run takes its boot times from its machine, and its waiting from the scenario divided by the time scale. To play
-such a run on the simulator, times of people and of the network are multiplied by the scale again; the PC's own never
-were divided. Names are those of ``given: durations`` (``docs/scenarios.md``).
+A live run takes its boot times from its machine, and its waiting from the scenario divided by the time scale. On the
+simulator nothing is divided, so everything that was seen is multiplied by the scale: people and the network come back
+to the scenario's own time, and a boot takes the same share of a resume window as it did in the run. Names are those of
+``given: durations`` (``docs/scenarios.md``).
 
 Only what witnesses outside the agent saw is taken. What cannot be told from a history (how long a message was on its
 way, how long a programme took to connect) stays open and is drawn as ever.
@@ -40,10 +41,10 @@ _PHASES: Final = {
 }
 """A phase of the PC's life, and the draw that says how long it lasts."""
 _PART_OF: Final = {"shell": ("pc autostart",), "shutting down": ("pc shutdown grace",)}
-"""Draws that share a phase with another one: the whole phase is taken for that, and these for nothing."""
+"""Draws that share a phase with another one. Where it is parted cannot be seen: each gets the same share, so that none
+is taken for nothing (what Windows grants programs to end in, for one)."""
 _CALL: Final = {"dialling": "dial call", "training": "dial training", "ppp": "dial ppp"}
 _PROMPTS: Final = frozenset({"restart prompt", "sharing prompt", "leave prompt"})
-_PC: Final = "pc "
 _LINKS: Final = {"lan": "net dhcp", "wifi": "net wifi"}
 _HABITS: Final = {
     "customer logs on": "logs_on_after_us", "customer reacts": "reacts_in_us", "customer dials": "dials_after_us",
@@ -55,7 +56,7 @@ def durations(history: History, scale: float = 1.0) -> tuple[Seen, ...]:
     """Return the durations seen in a history whose scenario was divided by ``scale``, by name of the draw."""
     found: dict[str, list[int]] = {}
     for draw, us in _found(history.entries):
-        found.setdefault(draw, []).append(us if draw.startswith(_PC) else round(us * scale))
+        found.setdefault(draw, []).append(round(us * scale))
     return tuple(Seen(draw, all_us[0], len(all_us), min(all_us), max(all_us)) for draw, all_us in sorted(found.items()))
 
 
@@ -136,8 +137,9 @@ def _of_customer(one: _Customer, t_us: int, event: Any) -> Iterator[tuple[str, i
 def _phase(one: _Customer, t_us: int, phase: str) -> Iterator[tuple[str, int]]:
     before, one.phase = one.phase, phase
     if before in _PHASES:
-        yield from one.ended("phase", t_us, _PHASES[before])
-        yield from ((draw, 0) for draw in _PART_OF.get(before, ()))
+        draws = (_PHASES[before], *_PART_OF.get(before, ()))
+        for _, us in one.ended("phase", t_us, ""):
+            yield from ((draw, us // len(draws)) for draw in draws)
     one.begun["phase"] = t_us
     if phase == "services":
         one.begun |= {"service": t_us, "lan": t_us}

@@ -13,12 +13,15 @@ import pytest
 
 from rrsim.backends.sim.runner import run
 from rrsim.broken.agent_bugs import BUGS
+from rrsim.broken.on_wine import PLAN
 from rrsim.cli import engine
 from rrsim.cli.app import invoke
 from rrsim.cli.execute import Executed
 from rrsim.scenario.history import History
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
+from rrsim.scenario.words import Duration
+from tests.report.wrong_models import WRONG
 
 CASE = "same-user"
 REAL_OPENED = engine.opened
@@ -126,6 +129,52 @@ def test_what_could_not_be_compared_is_no_success(
     wine(change)
     assert invoke(["compare", CASE]) == code
     assert said in capsys.readouterr().out
+
+
+SLOW = {"pc loading": 40_000_000, "pc services": 30_000_000, "pc shell": 60_000_000}
+
+
+def slowly(case: Scenario, seed: int, parts: Any = None) -> RunResult:
+    """A machine that takes its time: its power is cut while it goes down, and the server misses the agent first."""
+    slow = {name: Duration(us) for name, us in SLOW.items()}
+    given = msgspec.structs.replace(case.given, durations={**case.given.durations, **slow})
+    result = run(msgspec.structs.replace(case, given=given), seed, *([parts] if parts is not None else []))
+    return msgspec.structs.replace(result, scenario=case)
+
+
+QUICK = {name: us // 40 for name, us in SLOW.items()}
+
+
+def test_a_machine_of_another_speed_is_compared_with_the_model_at_its_speed(
+    wine: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a quick machine the agent is back before the server misses it; the model says so too when it is as quick."""
+    monkeypatch.setitem(globals(), "SLOW", QUICK)
+    case = "power-cut-while-going-down"
+    wine(slowly)
+    assert invoke(["compare", case, "--case", "agent=application", "--format", "json"]) == 0
+    one = json.loads(capsys.readouterr().out)["comparisons"][0]
+    assert one["outcome"] == "equal"
+    assert one["differed_before"] > 0
+    assert one["durations"]["pc shell"] + one["durations"]["pc autostart"] > 0
+    assert invoke(["compare", case, "--case", "agent=application"]) == 0
+    assert "differences with the model's own durations; with the machine's: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "case"), PLAN, ids=[name for name, _ in PLAN])
+def test_a_broken_agent_shows_though_the_model_is_asked_again(name: str, case: str, wine: Any) -> None:
+    parts = next(bug.parts for bug in BUGS if bug.name == name)()
+    wine(lambda one, seed: slowly(one, seed, parts))
+    scenario, _, matrix = case.partition("[")
+    assert invoke(["compare", scenario, "--case", matrix.rstrip("]")]) == 1
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_model_shows_though_the_model_is_asked_again(name: str, wine: Any) -> None:
+    case, parts = WRONG[name]
+    wine(lambda one, seed: run(one, seed, parts))
+    scenario, _, matrix = case.partition("[")
+    assert invoke(["compare", scenario, "--case", matrix.rstrip("]")]) == 1
 
 
 @pytest.mark.parametrize(("words", "said"), [

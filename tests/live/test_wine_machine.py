@@ -87,6 +87,26 @@ def test_a_program_restarts_the_machine(play: Play, word: str, forced: bool) -> 
     play(story)
 
 
+@pytest.mark.parametrize(("asker", "forced"), [("program", False), ("service", True)])
+def test_who_forces_other_sessions_forces_the_customers_only_from_outside_it(
+    play: Play, asker: str, forced: bool
+) -> None:
+    """What installers ask for: their own session's programs keep their say. To a service it is another session."""
+    async def story(b: Bench) -> None:
+        b.give("probe_power.exe")
+        await b.machine.log_on()
+        boot = b.machine.boot
+        if asker == "service":
+            await b.cmd(r"sc create probe binPath= C:\probe_power.exe start= demand")
+            await b.machine.start(["sc", "start", "probe"])
+        else:
+            await b.machine.start([r"C:\probe_power.exe", "others"])
+        await b.machine.wait_phase("welcome", not_boot=boot)
+        assert b.kinds(seen.RestartBegan) == [seen.RestartBegan("other program", "probe_power.exe", forced)]
+
+    play(story)
+
+
 def test_the_cause_names_the_agent_and_windows_own_answers_can_be_chosen(play: Play) -> None:
     async def story(b: Bench) -> None:
         b.give("probe_power.exe")
@@ -262,6 +282,7 @@ def test_an_installer_leaves_work_and_its_restart_does_it(play: Play) -> None:
         await b.machine.click(page.hwnd, "Reboot now")
         await b.machine.click(page.hwnd, "Finish")
         await b.machine.wait_phase("welcome", not_boot=boot)
+        assert b.kinds(seen.RestartBegan) == [seen.RestartBegan("installer", "installer.exe", forced=False)]
         assert b.kinds(seen.WentDown) == [seen.WentDown("installer", clean=True)]
         assert b.kinds(seen.PendingWork) == [seen.PendingWork(pending=True), seen.PendingWork(pending=False)]
         assert not old.exists()

@@ -162,6 +162,52 @@ def test_a_key_that_goes_while_the_record_changes_is_seen_in_either_order(cases:
     assert comparing.compare(result, left).outcome == "different"
 
 
+def test_eyes_cannot_tell_closing_a_window_from_dying_with_it(cases: dict[str, Scenario]) -> None:
+    result = run(cases["power-cut-while-going-down[agent=application]"])
+
+    def closed(entry: Any) -> tuple[Any, ...]:
+        event = entry[2]
+        if isinstance(event, seen.WindowGone) and event.by == "crash":
+            event = msgspec.structs.replace(event, by="agent")
+        return ((entry[0], entry[1], event, entry[3]),)
+
+    other = changed(result, closed)
+    assert other.history is not None
+    assert result.history is not None
+    assert other.history.entries != result.history.entries
+    assert comparing.compare(result, as_wine(other)).outcome == "equal"
+
+
+def test_what_follows_the_end_of_the_run_is_clearing_away(cases: dict[str, Scenario]) -> None:
+    result = run(cases["same-user"])
+    assert result.history is not None
+    end_us = result.history.entries[-1][0]
+    for t_us, outcome in ((end_us, "different"), (end_us + 1, "equal")):
+        more = [*result.history.entries, (t_us, "pc-1", seen.WindowGone("notice", "agent"), -1)]
+        other = as_wine(msgspec.structs.replace(result, history=History(result.history.header, more)))
+        assert comparing.compare(result, other).outcome == outcome
+
+
+@pytest.mark.parametrize("case", ["mac-goes-on", "same-user"])
+def test_only_a_mac_need_not_be_restarted(case: str, cases: dict[str, Scenario]) -> None:
+    result = run(cases[case])
+
+    def powerless(entry: Any) -> tuple[Any, ...]:
+        return () if isinstance(entry[2], witnessed.POWER) else (entry,)
+
+    found = comparing.compare(result, as_wine(changed(result, powerless)))
+    assert found.outcome == ("equal" if case == "mac-goes-on" else "different")
+    assert "power" in found.essential or case == "mac-goes-on"
+    assert found.missing == ()
+
+
+def test_nothing_is_explained_between_two_machines(cases: dict[str, Scenario]) -> None:
+    result = run(cases["mac-goes-on"])
+    other = changed(result, lambda entry: () if isinstance(entry[2], witnessed.POWER) else (entry,))
+    both = [msgspec.structs.replace(one, backend=name) for one, name in ((result, "libvirt"), (other, "wine"))]
+    assert comparing.compare(*both).outcome == "different"
+
+
 # --- known differences --------------------------------------------------------------------------------------------
 
 
@@ -190,7 +236,7 @@ def test_a_known_difference_holds_for_its_mode_only(cases: dict[str, Scenario]) 
 def test_the_table_and_the_page_agree() -> None:
     page = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
     plain = re.sub(r"\s+", " ", page)
-    rows = re.findall(r"^\| ([^|]+?) \| (\w[^|]*?) \| (sim|wine)[^|]* \| ([^|]+?) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+?) \| (\w[^|]*?) \| (sim|machines|either)[^|]* \| ([^|]+?) \|$", page, re.MULTILINE)
     assert {name for name, *_ in rows} == {one.name for one in fidelity.KNOWN}
     for one in fidelity.KNOWN:
         assert re.sub(r"\s+", " ", one.reason) in plain, one.name

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rrsim.backends.live import processes
 from rrsim.backends.live.pc import NotPossible
 from rrsim.live_clock import fresh_secret
 from rrsim.machine import observations as seen
@@ -234,7 +235,7 @@ class MacMachine:
         if not any(is_it(line) for line in self.processes().values()):
             raise NotPossible("expected the program to run, so that it can be ended; it does not")
         assert self._process is not None
-        self._process.kill()
+        processes.send(self._process)
         await self._ended()
 
     async def _say(self, word: dict[str, str]) -> None:
@@ -383,7 +384,7 @@ class MacMachine:
                 async with asyncio.timeout(END_LIMIT_S):
                     await process.wait()
             except TimeoutError:
-                process.kill()
+                processes.send(process)
         await self._ended()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from rrsim.backends.live.timers import pause
@@ -269,15 +269,18 @@ class LivePc:
 
     # --- what people do -------------------------------------------------------------------------------------------
 
-    async def person_does(self, what: Any) -> None:
-        """Carry out what a person does at this PC.
+    def person_does(self, what: Any) -> Coroutine[Any, Any, None]:
+        """Carry out what a person does at this PC; what they see at the moment of the call is what they go by.
 
         Raises:
             NotPossible: there is no such window or nowhere to sign in.
         """
+        if isinstance(what, said.Press):
+            return self._press(what, saw_it=self._hwnd(what.window) is not None, endings=self._endings)
+        return self._person_does(what)
+
+    async def _person_does(self, what: Any) -> None:
         match what:
-            case said.Press():
-                await self._press(what)
             case said.SignIn():
                 await self._sign_in(what.how)
             case said.TypeChat():
@@ -287,10 +290,13 @@ class LivePc:
             case _:
                 await self.do(what)
 
-    async def _press(self, press: said.Press) -> None:
+    async def _press(self, press: said.Press, *, saw_it: bool, endings: int) -> None:
+        """``saw_it``, ``endings``: what the person went by: the window was there, and so often Windows had ended."""
         async with self._hands:
             found = await self._find(press.window)
             if found is None:
+                if saw_it and self._endings != endings:
+                    return  # Windows took it away before a hand was free
                 open_ones = ", ".join(kind for kind, _ in self._open.values()) or "none"
                 raise NotPossible(
                     f"press {press.button!r} in the {press.window}: it is not on the desktop; there are: {open_ones}"
@@ -300,7 +306,6 @@ class LivePc:
             controls = (control,) if control is not None else self.machine.dialog_controls(press.window, press.button)
             if not controls:
                 raise NotPossible(f"the {press.window} has no button {press.button!r} that is known here")
-            endings = self._endings
             await self._picture(f"{press.window} {press.button}")
             self._by_hand[hwnd] = (press.who, monotonic_us())
             self._observe(seen.Clicked(press.who, press.window, press.button))
@@ -322,11 +327,14 @@ class LivePc:
     async def _find(self, kind: seen.Window) -> int | None:
         """Return the window that is meant; one that is just being drawn is waited for, as a person would."""
         for _ in range(int(LOOKS * self._patience)):
-            found = next((hwnd for hwnd, (one, _) in self._open.items() if one == kind), None)
+            found = self._hwnd(kind)
             if found is not None:
                 return found
             await pause(LOOK_EVERY_US)
         return None
+
+    def _hwnd(self, kind: seen.Window) -> int | None:
+        return next((hwnd for hwnd, (one, _) in self._open.items() if one == kind), None)
 
     async def _type_chat(self, text: str) -> None:
         async with self._hands:

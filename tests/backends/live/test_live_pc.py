@@ -62,6 +62,30 @@ def test_nor_is_one_that_a_quick_pc_has_booted_without_by_then(end: tuple[Any, .
     asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
 
 
+def test_nor_is_one_that_windows_takes_away_before_a_hand_is_free() -> None:
+    observed: list[Any] = []
+    pc = pc_with_a_prompt(observed)
+    pc.machine.patience = 0.1
+
+    async def play() -> None:
+        pressed = pc.person_does(said.Press("customer", "restart prompt", "yes"))
+        pc.machine_saw(seen.SessionEnds("agent"))
+        pc.machine_saw(seen.WentDown("agent", clean=True))
+        await pressed
+
+    asyncio.run(play())
+    assert not [one for one in observed if isinstance(one, seen.Clicked)]
+
+
+def test_a_window_that_was_taken_away_before_a_person_decides_is_missing() -> None:
+    pc = pc_with_a_prompt([])
+    pc.machine.patience = 0.1
+    pc.machine_saw(seen.SessionEnds("agent"))
+    pc.machine_saw(seen.WentDown("agent", clean=True))
+    with pytest.raises(NotPossible, match="not on the desktop"):
+        asyncio.run(pc.person_does(said.Press("customer", "restart prompt", "yes")))
+
+
 def test_an_earlier_restart_excuses_no_press() -> None:
     pc = pc_with_a_prompt([])
     pc.machine_saw(seen.SessionEnds("agent"))

@@ -128,6 +128,7 @@ def test_windows_of_the_agent_are_seen_and_pressed() -> None:
         ("chat", "close"), ("restart prompt", "no"), ("cancel option", "cancel"), ("notice", "ok")]
     pc.give(parts.UiAsked(host.HideCancel())).give(parts.UiAsked(host.CloseChat()))
     assert seen.WindowGone("chat", "agent") in pc.seen()
+    assert [w.by for w in pc.seen(seen.WindowGone) if w.window == "cancel option"] == ["customer"]
     assert pc.state.screen.windows == ()
 
 
@@ -204,6 +205,21 @@ def test_helper_dies_and_comes_back() -> None:
     assert seen.WindowGone("chat", "crash") in pc.seen()
     pc.settle()
     assert pc.told(ever=False) == [host.HelperReady("visible", "customer")]
+
+
+@pytest.mark.parametrize("asked", [(), (True,), (False,), (False, True)])
+def test_the_screen_is_captured_by_the_helper_and_goes_on_with_the_next(asked: tuple[bool, ...]) -> None:
+    """What was asked for while there was none decides; the last word counts."""
+    pc = Pc("service").started().give(parts.UiAsked(host.Capture(True)))
+    assert pc.seen(seen.ScreenSeen) == [seen.ScreenSeen(True)]
+    pc.give(do.HelperDies())
+    for on in asked:
+        pc.give(parts.UiAsked(host.Capture(on)))
+    if asked[-1:] != (True,) or asked == (True,):
+        assert not pc.state.screen.captured
+    pc.settle()
+    assert pc.state.screen.captured == (asked[-1:] != (False,))
+    assert pc.seen(seen.ScreenSeen)[:2] == [seen.ScreenSeen(True), seen.ScreenSeen(False)]
 
 
 @pytest.mark.parametrize("thing", ["agent", "ticket", "autostart", "safe boot key", "boot flag", "service"])

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from rrsim.backends.live import processes
+
 Fields = dict[str, Any]
 LINE_LIMIT_BYTES = 4_000_000
 
@@ -147,9 +149,7 @@ class ProcessLine(Line):
     async def close(self) -> None:
         """End the helper if it still runs, and forget the line."""
         self._lost = True
-        if self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+        processes.send(self.process)
         await self.process.wait()
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from rrsim.backends.live import processes
 from rrsim.wine_start import plainly
 
 C_SOURCES: Final = Path(__file__).with_name("c")
@@ -106,7 +107,7 @@ async def call(*command: str | Path, env: dict[str, str] | None = None, limit_s:
         async with asyncio.timeout(limit_s):
             printed, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
+        processes.send(process)
         await process.wait()
         raise WineMissing(
             f"{command[0]}: expected to end within {limit_s:g} s, and it did not; try it by hand"
@@ -131,7 +132,7 @@ async def call_quietly(*command: str | Path, env: dict[str, str], limit_s: float
         async with asyncio.timeout(limit_s):
             code = await process.wait()
     except TimeoutError:
-        process.kill()
+        processes.send(process)
         code = await process.wait()
     if code:
         raise WineMissing(f"{' '.join(map(str, command))}: expected to end well within {limit_s:g} s, seen: {code}; "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
+import signal
 
+from rrsim.backends.live import processes
 from rrsim.backends.live.wine import parts
 
 START_LIMIT_S = 20
@@ -43,8 +44,7 @@ class Screen:
         finally:
             os.close(reading)
         if not number:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            processes.send(process)
             await process.wait()
             raise parts.WineMissing("Xvfb: expected a display number, got none; try: Xvfb -displayfd 1")
         return cls(process, f":{number}", size)
@@ -75,13 +75,12 @@ class Screen:
 
     async def close(self) -> None:
         """End the server."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
+        processes.send(self.process, signal.SIGTERM)
         try:
             async with asyncio.timeout(5):
                 await self.process.wait()
         except TimeoutError:
-            self.process.kill()
+            processes.send(self.process)
             await self.process.wait()
 
 

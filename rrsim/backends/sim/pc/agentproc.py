@@ -122,6 +122,7 @@ def helper_ready(t: Turn) -> None:
     state = t.state
     if state.process.running and windows.can_show(state) and not state.process.helper:
         t.process(helper=True)
+        windows.capture_goes_on(t)
         t.tell(host.HelperReady(desktop=state.session.desktop, user=state.session.user))
 
 

@@ -78,6 +78,8 @@ def _press(t: Turn, what: parts.Press) -> None:
         t.tell(host.CloseClicked())
         return
     if what.window == "cancel option":
+        # The program takes it away with the press; what its core says then finds nothing to hide.
+        windows.hide(t, what.window, what.who)
         t.tell(host.CancelClicked())
         return
     if what.window == "block screen":

@@ -158,6 +158,8 @@ class Screen(_Part, frozen=True):
 
     windows: tuple[Open, ...] = ()
     captured: bool = False
+    waits_for_helper: bool = False
+    """The helper that captured the screen died: the next one goes on with it."""
 
 
 class Going(_Part, frozen=True):

@@ -91,9 +91,24 @@ def reveal(t: Turn) -> None:
 
 def capture(t: Turn, *, on: bool) -> None:
     """Start or stop capturing the screen (I5)."""
-    if t.state.screen.captured != on:
-        t.set(screen=replace(t.state.screen, captured=on))
+    screen = t.state.screen
+    if screen.captured != on or screen.waits_for_helper:
+        t.set(screen=replace(screen, captured=on, waits_for_helper=False))
+    if screen.captured != on:
         t.saw(seen.ScreenSeen(on))
+
+
+def capture_waits(t: Turn) -> None:
+    """Nobody captures the screen until the next helper is there: the last one died."""
+    wanted = t.state.screen.captured
+    capture(t, on=False)
+    t.set(screen=replace(t.state.screen, waits_for_helper=wanted))
+
+
+def capture_goes_on(t: Turn) -> None:
+    """The next helper is there."""
+    if t.state.screen.waits_for_helper:
+        capture(t, on=True)
 
 
 def asked(t: Turn, what: object, *, has_hands: bool) -> None:
@@ -103,6 +118,8 @@ def asked(t: Turn, what: object, *, has_hands: bool) -> None:
     with :class:`~rrsim.agent.host.PromptGone`; the rest is not shown.
     """
     match what:
+        case host.Capture(on=True) if t.state.screen.waits_for_helper:
+            pass  # it is to go on anyway, once a helper is there
         case host.Capture(on=on):
             capture(t, on=on)
         case host.CloseChat():

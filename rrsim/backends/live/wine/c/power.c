@@ -4,6 +4,7 @@
  * point where nothing runs that matters. The supervisor outside then ends the kernel, and only the supervisor starts it again.
  */
 #include "winlogon.h"
+#include <tlhelp32.h>
 
 #define HUNG_MS 5000        /* Windows' own patience with an application that does not answer */
 #define SERVICES_MS 12000
@@ -283,6 +284,22 @@ static wchar_t *next_field(wchar_t **rest)
     return field;
 }
 
+/* Wine has one session for all, so who starts services tells. */
+static BOOL is_service(DWORD pid)
+{
+    PROCESSENTRY32W one = {.dwSize = sizeof one};
+    DWORD parent = 0;
+    BOOL found = FALSE;
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
+    if (all == INVALID_HANDLE_VALUE) return FALSE;
+    for (BOOL more = Process32FirstW(all, &one); more && !parent; more = Process32NextW(all, &one))
+        if (one.th32ProcessID == pid) parent = one.th32ParentProcessID;
+    for (BOOL more = Process32FirstW(all, &one); more && parent && !found; more = Process32NextW(all, &one))
+        found = one.th32ProcessID == parent && !_wcsicmp(one.szExeFile, L"services.exe");
+    CloseHandle(all);
+    return found;
+}
+
 static DWORD answer(wchar_t *message)
 {
     Request r = {0};
@@ -302,7 +319,9 @@ static DWORD answer(wchar_t *message)
         r.force = (r.flags & EWX_FORCE) != 0;
     } else {
         r.restart = (r.flags & 4) != 0; /* SHUTDOWN_RESTART */
-        r.force = (r.flags & 3) != 0;   /* SHUTDOWN_FORCE_OTHERS, SHUTDOWN_FORCE_SELF */
+        /* SHUTDOWN_FORCE_OTHERS 1, SHUTDOWN_FORCE_SELF 2. To a service the customer's session is another one; a program
+         * of that session which forces only others, as installers do, leaves its own programs their say. */
+        r.force = (r.flags & (is_service(r.pid) ? 3 : 2)) != 0;
     }
     return decide(&r);
 }
