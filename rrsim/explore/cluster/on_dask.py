@@ -6,6 +6,7 @@ Workers for virtual machines are processes of their own with one thread and one 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -41,13 +42,7 @@ class OnDask:
         # Its functions have no types.
         self._distributed: Any = distributed
         self.name = f"the cluster at {address}"
-        try:
-            self._client = self._distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise NotReachable(
-                f"expected a Dask scheduler at {address}, saw: {type(error).__name__}: {error}; "
-                "try dask scheduler --host 127.0.0.1, and its tcp:// address"
-            ) from error
+        self._client = self._connected(address)
         self._tasks: dict[Any, Task] = {}
         self._last_seen: dict[str, int] = {}
         self._count = 0
@@ -57,6 +52,20 @@ class OnDask:
             self.close()
             raise
         self._client.run_on_scheduler(_allow, ALLOWED_FAILURES)
+
+    def _connected(self, address: str) -> Any:
+        seen = ""
+        try:
+            return self._distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            seen = f"{type(error).__name__}: {error}"
+        # A client that failed stops its loop when it is collected, and takes a lock for that which the next client
+        # holds until its own loop runs: collected in that loop's thread it would keep it from starting (LoopRunner).
+        gc.collect()
+        raise NotReachable(
+            f"expected a Dask scheduler at {address}, saw: {seen}; "
+            "try dask scheduler --host 127.0.0.1, and its tcp:// address"
+        )
 
     def _compare(self, address: str) -> None:
         try:

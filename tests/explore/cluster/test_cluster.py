@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -252,8 +253,10 @@ def test_nobody_at_the_address_has_a_name(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(on_dask, "CONNECT_S", 0.5)
     with pytest.raises(NotReachable, match=r"expected a Dask scheduler at tcp://127\.0\.0\.1:1"):
         OnDask("tcp://127.0.0.1:1")
+    before = threading.active_count()
     with pytest.raises(NotReachable, match="expected a Dask scheduler at nonsense"):
         OnDask("nonsense")
+    assert threading.active_count() == before  # what is left of it would keep the next client's loop from starting
 
 
 def test_a_scheduler_without_workers_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
