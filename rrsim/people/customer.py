@@ -190,8 +190,10 @@ def _answer(state: CustomerState, window: str) -> str:
     return "" if answer == "ignore" else answer
 
 
-def _press(state: CustomerState, window: seen.Window, button: str, effects: Effects) -> CustomerState:
-    effects += (Forget(f"react {window}"), ToPc(Press("customer", window, button)))
+def _press(
+    state: CustomerState, window: seen.Window, button: str, effects: Effects, *, by_habit: bool = False
+) -> CustomerState:
+    effects += (Forget(f"react {window}"), ToPc(Press("customer", window, button, by_habit)))
     return _replace(state, leaves="") if window == "leave prompt" else state
 
 
@@ -375,7 +377,7 @@ def _timer(state: CustomerState, name: str, effects: Effects) -> CustomerState:
         effects.append(ToPc(TypeSecret()))
         return state
     button = _answer(state, window)
-    return _press(state, window, button, effects) if button else state
+    return _press(state, window, button, effects, by_habit=True) if button else state
 
 
 # --- what a scenario makes the customer do ----------------------------------------------------------------------

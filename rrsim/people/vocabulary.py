@@ -56,6 +56,8 @@ class Press(Word, frozen=True):
     window: seen.Window
     button: str
     """``yes``, ``no``, ``restart``, ``later``, ``close``, ``cancel``, ``restart anyway``, ``ok``."""
+    by_habit: bool = False
+    """A reflex to a window that is shown, and no step of the scenario."""
 
 
 class SignIn(Word, frozen=True):

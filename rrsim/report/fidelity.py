@@ -17,9 +17,8 @@ class Known(msgspec.Struct, frozen=True):
 
     name: str
     witness: str
-    only_on: Literal["sim", "machines", "either"]
-    """On whose side the events are: the simulator's, or that of machines held against it, and the other has none there;
-    ``either``: both may have them, and not the same ones."""
+    only_on: Literal["sim", "machines"]
+    """On whose side the events are: the simulator's, or that of machines held against it."""
     words: str
     """A regular expression for the whole text of an event."""
     reason: str
@@ -55,9 +54,12 @@ KNOWN: Final[tuple[Known, ...]] = (
         r"(restart began|windows session ends|went down|boot began) · cause: probe.*", MAC, mode="mac",
     ),
     Known(
-        "a Mac's last notice", "desktop", "either", r"boot \d+: window gone · window: notice · by: (windows|agent)",
-        "The notice of a modelled Mac stays until the harness's restart; that of a live run goes with its process.",
-        mode="mac",
+        "a modelled Mac's last notice", "desktop", "sim", r"boot \d+: window gone · window: notice · by: windows",
+        "The last notice on a modelled Mac stays until the harness's restart.", mode="mac",
+    ),
+    Known(
+        "a live Mac's last notice", "desktop", "machines", r"boot \d+: window gone · window: notice · by: agent",
+        "The last notice on the Mac of a live run goes with its process.", mode="mac",
     ),
 )
 """The table. A row that no comparison needs any more is taken out."""
@@ -85,7 +87,7 @@ def explain(left: str, right: str, mode: str, difference: Any) -> str:
 
 def _fits(row: Known, witness: str, backend: str, mode: str, text: str) -> bool:
     return (
-        row.witness == witness and row.only_on in ("either", "sim" if backend == "sim" else "machines")
+        row.witness == witness and row.only_on == ("sim" if backend == "sim" else "machines")
         and row.mode in ("", mode)
         and re.fullmatch(row.words, text) is not None
     )

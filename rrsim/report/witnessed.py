@@ -181,6 +181,7 @@ class _Taker:
         self.views: dict[str, str] = {}
         self.nobody: dict[int, list[tuple[int, Any]]] = {}
         """Customers at whose PC nobody is signed in, and what was told of the screen meanwhile."""
+        self.captured: dict[int, bool] = {}
 
     def add(self, witness: str, number: int, text: str, kind: str, t_us: int, lane: str = "") -> None:
         if witness in IN_A_BOOT:
@@ -228,8 +229,17 @@ class _Taker:
 
     def _sign_in(self, t_us: int, who: int, event: Any) -> None:
         """What is captured while nobody is signed in is seen on the desktop only once somebody is."""
-        if isinstance(event, seen.BootBegan):
+        if isinstance(event, seen.ScreenSeen):
+            self.captured[who] = event.on
+        elif isinstance(event, seen.BootBegan):
             self.nobody[who] = []
+        elif isinstance(event, seen.PhaseBegan) and event.phase == "welcome" and who not in self.nobody:
+            # Signed out: what shows the customer that the screen is shared went with the desktop.
+            self.nobody[who] = []
+            if self.captured.get(who):
+                off, on = seen.ScreenSeen(on=False), seen.ScreenSeen(on=True)
+                self.add("desktop", who, text_of(off), tag_of(off), t_us, "screen")
+                self.nobody[who] = [(t_us, on)]
         elif isinstance(event, seen.LoggedOn):
             held = self.nobody.pop(who, [])
             for at_us, one in held[-1:] if len(held) % 2 else []:

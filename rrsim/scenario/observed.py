@@ -41,8 +41,8 @@ _PHASES: Final = {
 }
 """A phase of the PC's life, and the draw that says how long it lasts."""
 _PART_OF: Final = {"shell": ("pc autostart",), "shutting down": ("pc shutdown grace",)}
-"""Draws that share a phase with another one. Where it is parted cannot be seen: each gets the same share, so that none
-is taken for nothing (what Windows grants programs to end in, for one)."""
+"""Draws that share a phase with another one. Where nothing seen parts them each gets the same share, so that none is
+taken for nothing. What Windows grants programs is seen on machines: from the end of the session to the next phase."""
 _CALL: Final = {"dialling": "dial call", "training": "dial training", "ppp": "dial ppp"}
 _PROMPTS: Final = frozenset({"restart prompt", "sharing prompt", "leave prompt"})
 _LINKS: Final = {"lan": "net dhcp", "wifi": "net wifi"}
@@ -82,6 +82,8 @@ class _Customer:
     def __init__(self) -> None:
         self.begun: dict[str, int] = {}
         self.phase = ""
+        self.parted = False
+        """The time that programs were granted to end in was seen by itself."""
 
     def ended(self, what: str, t_us: int, draw: str) -> Iterator[tuple[str, int]]:
         began_us = self.begun.pop(what, None)
@@ -109,6 +111,9 @@ def _of_customer(one: _Customer, t_us: int, event: Any) -> Iterator[tuple[str, i
     match event:
         case seen.PhaseBegan():
             yield from _phase(one, t_us, event.phase)
+        case seen.SessionEnds() if one.phase == "shutdown asked":
+            yield from one.ended("phase", t_us, _PHASES[one.phase])
+            one.begun["grace"] = t_us
         case seen.RestartBlocked():
             one.begun.pop("phase", None)  # people decide how long this takes
         case seen.WentDown():
@@ -136,8 +141,13 @@ def _of_customer(one: _Customer, t_us: int, event: Any) -> Iterator[tuple[str, i
 
 def _phase(one: _Customer, t_us: int, phase: str) -> Iterator[tuple[str, int]]:
     before, one.phase = one.phase, phase
+    if before == "shutdown asked":
+        grace = [us for _, us in one.ended("grace", t_us, "")]
+        one.parted = any(grace)
+        yield from (("pc shutdown grace", us) for us in grace if us)
     if before in _PHASES:
-        draws = (_PHASES[before], *_PART_OF.get(before, ()))
+        shared = () if before == "shutting down" and one.parted else _PART_OF.get(before, ())
+        draws = (_PHASES[before], *shared)
         for _, us in one.ended("phase", t_us, ""):
             yield from ((draw, us // len(draws)) for draw in draws)
     one.begun["phase"] = t_us

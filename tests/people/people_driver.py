@@ -59,8 +59,8 @@ def gone(window: seen.Window) -> seen.WindowGone:
     return seen.WindowGone(window, "agent")
 
 
-def press(window: seen.Window, button: str) -> parts.ToPc:
-    return parts.ToPc(parts.Press("customer", window, button))
+def press(window: seen.Window, button: str, *, by_habit: bool = False) -> parts.ToPc:
+    return parts.ToPc(parts.Press("customer", window, button, by_habit))
 
 
 def sign_in(how: Any) -> parts.ToPc:

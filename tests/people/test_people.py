@@ -27,7 +27,7 @@ def test_a_prompt_is_answered_by_habit_after_a_reaction_time(prompt: Any, answer
     who = a_customer(**{f"at_{prompt.replace(' ', '_')}": answer})
     assert who.tell(shown(prompt)) == []
     assert who.timers[f"react {prompt}"].draw == "customer reacts"
-    assert who.fire(f"react {prompt}") == [press(prompt, answer)]
+    assert who.fire(f"react {prompt}") == [press(prompt, answer, by_habit=True)]
 
 
 def test_an_ignored_prompt_is_not_answered() -> None:
@@ -83,7 +83,7 @@ def test_leaving_means_no_to_keeping_the_session_open(leaves: Any, button: str |
     if button is None:
         assert who.timers == {}
     else:
-        assert who.fire("react leave prompt") == [press("leave prompt", button)]
+        assert who.fire("react leave prompt") == [press("leave prompt", button, by_habit=True)]
     assert who.state.leaves == ("silence" if button is None else "")
 
 
@@ -107,7 +107,7 @@ def test_only_a_phone_customer_cancels_by_habit() -> None:
 def test_the_block_screen() -> None:
     who = a_customer(at_block_screen="cancel")
     who.tell(seen.RestartBlocked("editor"), shown("block screen"))
-    assert who.fire("react block screen") == [press("block screen", "cancel")]
+    assert who.fire("react block screen") == [press("block screen", "cancel", by_habit=True)]
     who = a_customer()
     who.tell(seen.RestartBlocked("editor"))
     assert who.timers == {}

@@ -233,11 +233,52 @@ def test_a_known_difference_holds_for_its_mode_only(cases: dict[str, Scenario]) 
     assert comparing.compare(result, as_wine(blind)).outcome == "different"
 
 
+def test_who_signs_out_sees_no_sign_of_sharing(cases: dict[str, Scenario]) -> None:
+    """The model goes on capturing the welcome screen; eyes on a desktop see the sign go."""
+    case = cases["logs-off-in-the-session[agent=service, session=active]"]
+    result = run(case)
+
+    def as_eyes_see_it(entry: Any) -> tuple[Any, ...]:
+        t_us, source, event, cause = entry
+        if isinstance(event, seen.PhaseBegan) and event.phase == "welcome" and 0 < t_us < 60_000_000:
+            return (entry, (t_us, source, seen.ScreenSeen(on=False), cause))
+        return (entry,)
+
+    found = comparing.compare(result, as_wine(changed(result, as_eyes_see_it)))
+    assert found.outcome == "equal", comparing.text(found)
+    assert found.compared["screen capture"] == 2
+
+
+@pytest.mark.parametrize(("backend", "witness", "text", "mode", "name"), [
+    ("sim", "desktop", "boot 2: window shown · window: dial prompt", "application", "the dialler's window"),
+    ("wine", "desktop", "boot 2: window shown · window: dial prompt", "application", ""),
+    ("sim", "desktop", "boot 2: window shown · window: chat", "application", ""),
+    ("sim", "power", "boot began · cause: probe · safe mode: no", "mac", "the harness's restart of a Mac"),
+    ("sim", "power", "boot began · cause: probe · safe mode: no", "service", ""),
+    ("sim", "power", "boot began · cause: agent · safe mode: no", "mac", ""),
+    ("libvirt", "power", "boot began · cause: probe · safe mode: no", "mac", ""),
+    ("sim", "desktop", "boot 1: window gone · window: notice · by: windows", "mac", "a modelled Mac's last notice"),
+    ("sim", "desktop", "boot 1: window gone · window: notice · by: agent", "mac", ""),
+    ("wine", "desktop", "boot 1: window gone · window: notice · by: agent", "mac", "a live Mac's last notice"),
+    ("wine", "desktop", "boot 1: window gone · window: chat · by: agent", "mac", ""),
+    ("libvirt", "wire", "session-over · reason: the customer left", "service", "the last word"),
+])  # fmt: skip
+def test_a_row_explains_what_it_names_and_nothing_else(
+    backend: str, witness: str, text: str, mode: str, name: str
+) -> None:
+    event = witnessed.Event(text, "", 0)
+    sides = ((event,), ()) if backend == "sim" else ((), (event,))
+    difference = comparing.Difference(witness, "", 1, *sides)
+    other = "wine" if backend == "sim" else backend
+    assert fidelity.explain("sim", other, mode, difference) == name
+
+
 def test_the_table_and_the_page_agree() -> None:
     page = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
     plain = re.sub(r"\s+", " ", page)
-    rows = re.findall(r"^\| ([^|]+?) \| (\w[^|]*?) \| (sim|machines|either)[^|]* \| ([^|]+?) \|$", page, re.MULTILINE)
-    assert {name for name, *_ in rows} == {one.name for one in fidelity.KNOWN}
+    rows = re.findall(r"^\| ([^|]+?) \| (\w[^|]*?) \| ((?:sim|machines)[^|]*?) \| ([^|]+?) \|$", page, re.MULTILINE)
+    where = {"": "", "service": ", in service mode", "application": ", in application mode", "mac": ", on a Mac"}
+    assert {row[:3] for row in rows} == {(o.name, o.witness, o.only_on + where[o.mode]) for o in fidelity.KNOWN}
     for one in fidelity.KNOWN:
         assert re.sub(r"\s+", " ", one.reason) in plain, one.name
     for reason in {*witnessed.UNTAKEN.values(), *(why for _, why in witnessed.STANDS_IN.values())}:

@@ -53,6 +53,19 @@ def test_a_boot_takes_the_same_share_of_a_window_as_in_the_run() -> None:
     check_fixed({name: one.us for name, one in found.items()})
 
 
+def test_what_windows_grants_programs_to_end_in_is_seen_on_machines() -> None:
+    """There the session ends first, and the machine shuts down when programs have ended; in the model both are one."""
+    ends, down = (2.0, "pc-1", seen.SessionEnds("agent")), (6.0, "pc-1", seen.WentDown("agent", clean=True))
+    found = {o.draw: o.us for o in durations(history(
+        *phases((1, "shutdown asked")), ends, *phases((4, "shutting down")), down,
+    ))}
+    assert found == {"pc shutdown apps": 1 * S, "pc shutdown grace": 2 * S, "pc shutdown services": 2 * S}
+    found = {o.draw: o.us for o in durations(history(
+        *phases((1, "shutdown asked")), ends, *phases((2, "shutting down")), down,
+    ))}
+    assert found == {"pc shutdown apps": 1 * S, "pc shutdown grace": 2 * S, "pc shutdown services": 2 * S}
+
+
 def test_reactions_and_calls() -> None:
     """A prompt until the click in it, and the parts of a telephone call; the first of several is taken."""
     made = history(

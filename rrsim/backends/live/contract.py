@@ -159,7 +159,7 @@ class LiveContract:
 
     def log_on(self, who: SignInAs) -> None:
         """Sign somebody in at the welcome screen."""
-        self._do(self._pc.person_does(said.SignIn(who)))
+        self._do(self._person_does(said.SignIn(who)))
 
     def log_off(self) -> None:
         """Sign the user out."""
@@ -175,7 +175,10 @@ class LiveContract:
 
     def press(self, window: seen.Window, button: str) -> None:
         """Press a button on the customer's desktop with the real pointer."""
-        self._do(self._pc.person_does(said.Press("customer", window, button)))
+        self._do(self._person_does(said.Press("customer", window, button)))
+
+    async def _person_does(self, what: Any) -> None:
+        await self._pc.person_does(what)  # they look at the desktop first: in the loop's thread, not the test's
 
     def windows(self) -> tuple[seen.Window, ...]:
         """List the windows on the customer's desktop that somebody has a name for."""

@@ -291,12 +291,15 @@ class LivePc:
                 await self.do(what)
 
     async def _press(self, press: said.Press, *, saw_it: bool, endings: int) -> None:
-        """``saw_it``, ``endings``: what the person went by: the window was there, and so often Windows had ended."""
+        """``saw_it``, ``endings``: what the person went by: the window was there, and so often Windows had ended.
+
+        A reflex ends where its window does. A step of the scenario is different: one that was not played is told.
+        """
         async with self._hands:
             found = await self._find(press.window)
+            if press.by_habit and saw_it and self._endings != endings:
+                return  # Windows took it away before a hand was free; one of the next boot is not what they meant
             if found is None:
-                if saw_it and self._endings != endings:
-                    return  # Windows took it away before a hand was free
                 open_ones = ", ".join(kind for kind, _ in self._open.values()) or "none"
                 raise NotPossible(
                     f"press {press.button!r} in the {press.window}: it is not on the desktop; there are: {open_ones}"
@@ -437,6 +440,7 @@ class LivePc:
 
     async def _logs_off(self, _: Any) -> None:
         self._ending = True  # Windows ends the session, and with it the programs
+        self._endings += 1
         try:
             await self.machine.log_off()
             self._windows_change((), down=True)

@@ -16,5 +16,7 @@ def send(process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGKI
     ``subprocess.Popen.send_signal``).
     """
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            # Looks without taking the status; without one to take, the number may be somebody else's by now.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             os.kill(process.pid, how)

@@ -159,7 +159,7 @@ class Screen(_Part, frozen=True):
     windows: tuple[Open, ...] = ()
     captured: bool = False
     waits_for_helper: bool = False
-    """The helper that captured the screen died: the next one goes on with it."""
+    """The desktop is to be captured, and the helper that sees it is not there: it died, or has not come yet."""
 
 
 class Going(_Part, frozen=True):

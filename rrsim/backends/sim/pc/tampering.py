@@ -200,7 +200,7 @@ def helper_dies(t: Turn) -> None:
     if not t.state.process.helper:
         raise NotPossible("let the desktop helper die: there is none (service mode, somebody signed in)")
     need_windows(t, "let the desktop helper die")
-    windows.capture_waits(t)  # it is the helper that sees the customer's desktop
+    windows.capture_waits(t)  # the service sees the welcome screen, the helper the customer's desktop
     agentproc.helper_gone(t, "crash")
     agentproc.plan_helper(t)
 

@@ -99,7 +99,7 @@ def capture(t: Turn, *, on: bool) -> None:
 
 
 def capture_waits(t: Turn) -> None:
-    """Nobody captures the screen until the next helper is there: the last one died."""
+    """Nobody captures the desktop until the next helper is there: the last one died."""
     wanted = t.state.screen.captured
     capture(t, on=False)
     t.set(screen=replace(t.state.screen, waits_for_helper=wanted))
@@ -118,8 +118,8 @@ def asked(t: Turn, what: object, *, has_hands: bool) -> None:
     with :class:`~rrsim.agent.host.PromptGone`; the rest is not shown.
     """
     match what:
-        case host.Capture(on=True) if t.state.screen.waits_for_helper:
-            pass  # it is to go on anyway, once a helper is there
+        case host.Capture(on=True) if not (has_hands or t.state.screen.captured) and can_show(t.state):
+            t.set(screen=replace(t.state.screen, waits_for_helper=True))
         case host.Capture(on=on):
             capture(t, on=on)
         case host.CloseChat():

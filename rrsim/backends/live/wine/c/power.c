@@ -284,7 +284,8 @@ static wchar_t *next_field(wchar_t **rest)
     return field;
 }
 
-/* Wine has one session for all, so who starts services tells. */
+/* Wine has one session for all, so who starts services tells: a process that the services' manager started itself. What a
+ * service starts in turn is taken for a program of the customer's session, as its helper on the desktop is. */
 static BOOL is_service(DWORD pid)
 {
     PROCESSENTRY32W one = {.dwSize = sizeof one};
