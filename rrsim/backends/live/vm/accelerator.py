@@ -95,7 +95,7 @@ async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:
     Args:
         host: where.
         pool: its pool.
-        slot: a free slot; it is free again afterwards.
+        slot: a slot of the caller's, who gives it back.
         image: an image that is started from a kernel file.
     """
     description = msgspec.structs.replace(image.built.description, command_line=PROBE_COMMAND_LINE)

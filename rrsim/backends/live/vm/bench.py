@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -155,7 +156,10 @@ async def _acceleration(
     async def probe() -> str:
         memory_mib = loaded.built.description.hardware.memory_mib
         slot = await slots.acquire(host, memory_mib=memory_mib, wanted=options.slots, progress=progress)
-        return await accelerator.boot_once(host, pool, slot, loaded)
+        try:
+            return await accelerator.boot_once(host, pool, slot, loaded)
+        finally:
+            await asyncio.shield(slot.release())
 
     memory = state_home() / "accelerators.json"
     return await accelerator.choose(host, options.accelerator, probe=probe, memory=memory, progress=progress)

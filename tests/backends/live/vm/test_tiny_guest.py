@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image as Picture
 
-from rrsim.backends.live.vm import events, hands, lease, ready, slots
+from rrsim.backends.live.vm import accelerator, bench, events, hands, lease, ready, slots
 from rrsim.backends.live.vm import image as images
 from rrsim.backends.live.vm.errors import (
     ChannelClosed,
@@ -240,6 +241,35 @@ async def _restored_twice(
     assert (made, again.stem != record.stem) == (2, True)
     assert "is made anew: expected" in said[0]
     machines.append(await ready.restore(pool, held[1], image, again))
+
+
+@pytest.mark.parametrize("ends", ["by itself", "with an error"])
+def test_trying_kvm_gives_its_slot_back(ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host whose processor cannot be looked at it is tried; a slot that stays held is one machine less."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    image = images.load(tiny.build(rig.cache()))
+
+    async def unknown(*_: object) -> None:
+        return None
+
+    async def breaks(*_: object) -> str:
+        raise HostRefused("gone", -1)
+
+    monkeypatch.setattr(accelerator, "_able", unknown)
+    if ends == "with an error":
+        monkeypatch.setattr(accelerator, "boot_once", breaks)
+
+    async def case() -> None:
+        async with rig.host() as (host, pool):
+            choosing = bench._acceleration(host, pool, image, bench.VmOptions(slots=rig.SLOTS), lambda _: None)
+            if ends == "by itself":
+                assert (await choosing).kind in {"kvm", "tcg"}
+            else:
+                with pytest.raises(HostRefused):
+                    await choosing
+            assert not [held for held, one in (await lease.holders(host)).values() if one.pid == os.getpid()]
+
+    run(case(), 300)
 
 
 def test_a_ready_state_depends_on_image_layer_and_host() -> None:
