@@ -20,8 +20,9 @@ from rrsim.report import json_out
 from rrsim.scenario import observed
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
+from rrsim.scenario.scaling import PC_DRAWS
 
-MACHINES: Final = ("pc ", "net ")
+MACHINES: Final = (PC_DRAWS, "net ")
 """Draws of the machine. What people do and when is the scenario's, on both sides."""
 CODES: Final = {"equal": OK, "different": PRODUCT, "empty": UNKNOWN}
 

@@ -40,8 +40,18 @@ def as_wine(result: RunResult, *stand_ins: str) -> RunResult:
 def changed(result: RunResult, change: Any) -> RunResult:
     """Return a run whose history went through ``change(entry) -> entries``."""
     assert result.history is not None
-    entries = [new for entry in result.history.entries for new in change(entry)]
+    return with_entries(result, [new for entry in result.history.entries for new in change(entry)])
+
+
+def with_entries(result: RunResult, entries: list[Any]) -> RunResult:
+    """Return a run with other entries in its history."""
+    assert result.history is not None
     return msgspec.structs.replace(result, history=History(result.history.header, entries))
+
+
+def recast(result: RunResult, change: Any) -> RunResult:
+    """Return a run each of whose events went through ``change(event) -> event``."""
+    return changed(result, lambda entry: ((entry[0], entry[1], change(entry[2]), entry[3]),))
 
 
 def test_a_run_is_equal_to_itself_and_says_how_much_was_compared(cases: dict[str, Scenario]) -> None:
@@ -64,7 +74,7 @@ def test_the_order_between_witnesses_counts_for_nothing(cases: dict[str, Scenari
     result = run(cases["same-user"])
     assert result.history is not None
     by_source = sorted(result.history.entries, key=lambda entry: entry[1])
-    other = msgspec.structs.replace(result, history=History(result.history.header, by_source))
+    other = with_entries(result, by_source)
     assert comparing.compare(result, as_wine(other)).outcome == "equal"
 
 
@@ -75,7 +85,7 @@ def test_the_order_of_one_witness_counts(cases: dict[str, Scenario]) -> None:
     at = next(i for i, entry in enumerate(entries) if type(entry[2]).__name__ == "RestartAsked")
     to = next(i for i, entry in enumerate(entries) if type(entry[2]).__name__ == "RestartConfirmed")
     entries[at], entries[to] = entries[to], entries[at]
-    other = msgspec.structs.replace(result, history=History(result.history.header, entries))
+    other = with_entries(result, entries)
     found = comparing.compare(result, as_wine(other))
     assert found.outcome == "different"
     assert {one.witness for one in found.unexplained} == {"server"}
@@ -92,13 +102,12 @@ def test_what_one_side_does_not_see_is_a_difference(lost: type, cases: dict[str,
 def test_residue_and_verdict_are_compared(cases: dict[str, Scenario]) -> None:
     result = run(cases["same-user"])
 
-    def dirty(entry: Any) -> tuple[Any, ...]:
-        event = entry[2]
+    def dirty(event: Any) -> Any:
         if isinstance(event, seen.InventoryTaken) and event.label == "after":
             event = msgspec.structs.replace(event, items=(*event.items, "file:ticket"))
-        return ((entry[0], entry[1], event, entry[3]),)
+        return event
 
-    found = comparing.compare(result, as_wine(changed(result, dirty)))
+    found = comparing.compare(result, as_wine(recast(result, dirty)))
     assert [(one.witness, [e.text for e in one.right]) for one in found.unexplained] == [
         ("residue", ["left behind: file:ticket"])
     ]
@@ -126,13 +135,12 @@ def test_two_cases_are_not_compared(cases: dict[str, Scenario]) -> None:
 def test_what_a_stand_in_decided_is_not_compared_and_said(cases: dict[str, Scenario]) -> None:
     result = run(cases["restart-into-safe-mode[place=chat window]"])
 
-    def normal(entry: Any) -> tuple[Any, ...]:
-        event = entry[2]
+    def normal(event: Any) -> Any:
         if isinstance(event, seen.BootBegan):
             event = msgspec.structs.replace(event, safe_mode=False)
-        return ((entry[0], entry[1], event, entry[3]),)
+        return event
 
-    other = changed(result, normal)
+    other = recast(result, normal)
     assert comparing.compare(result, as_wine(other)).outcome == "different"
     found = comparing.compare(result, as_wine(other, "stand-in: safe boot with networking (wineboot.exe)"))
     assert found.outcome == "equal"
@@ -152,26 +160,23 @@ def test_a_key_that_goes_while_the_record_changes_is_seen_in_either_order(cases:
     assert key < record
     swapped = entries.copy()
     swapped[key], swapped[record] = entries[record], entries[key]
-    other = as_wine(msgspec.structs.replace(result, history=History(result.history.header, swapped)))
+    other = as_wine(with_entries(result, swapped))
     for found in (comparing.compare(result, other), comparing.compare(result, as_wine(result))):
         assert found.outcome == "equal", comparing.text(found)
         assert found.compared["safe boot key removed"] == 1
-    left = as_wine(msgspec.structs.replace(
-        result, history=History(result.history.header, [e for i, e in enumerate(entries) if i != key])
-    ))
+    left = as_wine(with_entries(result, [e for i, e in enumerate(entries) if i != key]))
     assert comparing.compare(result, left).outcome == "different"
 
 
 def test_eyes_cannot_tell_closing_a_window_from_dying_with_it(cases: dict[str, Scenario]) -> None:
     result = run(cases["power-cut-while-going-down[agent=application]"])
 
-    def closed(entry: Any) -> tuple[Any, ...]:
-        event = entry[2]
+    def closed(event: Any) -> Any:
         if isinstance(event, seen.WindowGone) and event.by == "crash":
             event = msgspec.structs.replace(event, by="agent")
-        return ((entry[0], entry[1], event, entry[3]),)
+        return event
 
-    other = changed(result, closed)
+    other = recast(result, closed)
     assert other.history is not None
     assert result.history is not None
     assert other.history.entries != result.history.entries
@@ -184,7 +189,7 @@ def test_what_follows_the_end_of_the_run_is_clearing_away(cases: dict[str, Scena
     end_us = result.history.entries[-1][0]
     for t_us, outcome in ((end_us, "different"), (end_us + 1, "equal")):
         more = [*result.history.entries, (t_us, "pc-1", seen.WindowGone("notice", "agent"), -1)]
-        other = as_wine(msgspec.structs.replace(result, history=History(result.history.header, more)))
+        other = as_wine(with_entries(result, more))
         assert comparing.compare(result, other).outcome == outcome
 
 

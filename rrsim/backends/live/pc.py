@@ -295,9 +295,12 @@ class LivePc:
 
         A reflex ends where its window does. A step of the scenario is different: one that was not played is told.
         """
+        def missed() -> bool:
+            return press.by_habit and saw_it and self._endings != endings
+
         async with self._hands:
-            found = await self._find(press.window)
-            if press.by_habit and saw_it and self._endings != endings:
+            found = None if missed() else await self._find(press.window)  # what is missed is not waited for
+            if missed():
                 return  # Windows took it away before a hand was free; one of the next boot is not what they meant
             if found is None:
                 open_ones = ", ".join(kind for kind, _ in self._open.values()) or "none"
@@ -341,7 +344,7 @@ class LivePc:
 
     async def _type_chat(self, text: str) -> None:
         async with self._hands:
-            hwnd = next((h for h, (kind, _) in self._open.items() if kind == "chat"), None)
+            hwnd = self._hwnd("chat")
             if hwnd is None:
                 raise NotPossible("type a line: the chat window is not open")
             line, send = self.adapter.chat_controls()
