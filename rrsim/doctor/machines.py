@@ -23,6 +23,9 @@ OLDEST_QEMU: Final = (6, 2)
 OLDEST_LIBVIRT: Final = (8, 0)
 NO_ACCESS: Final = frozenset({45, 88})
 """libvirt's numbers for *authentication failed* and *access denied*."""
+FORGETFUL_S: Final = 1.0
+"""What libvirt remembers it answers in milliseconds, also from another computer. One that has to ask QEMU again at
+every call answers nothing else meanwhile, and calls of several machines time out behind each other."""
 
 
 def emulator(place: Place) -> Seen:
@@ -139,6 +142,10 @@ def judge_libvirt(told: dict[str, Any], story: str, place: Place) -> Seen:
     if "qemu" not in kinds and "kvm" not in kinds:
         return Seen("broken", f"{seen}: it can make no machine with an x86_64 processor",
                     place.sudo("apt-get install -y qemu-system-x86") + ", then " + _start(place, "restart"))
+    again_s = float(told.get("second_answer_s", 0))
+    if again_s > FORGETFUL_S:
+        return Seen("broken", f"{seen}: the same question about QEMU took {again_s:.1f} s the second time too; it "
+                    "forgets what it learns, as where its user cannot open /dev/kvm and QEMU could", _open_kvm(place))
     major, minor, *_ = str(told["hypervisor"]).split(".")
     return Seen("ok", f"{seen} {major}.{minor}, x86_64 by {' and '.join(sorted(set(kinds)))}")
 
@@ -169,6 +176,13 @@ def judge_left_over(told: Any, story: str, place: Place) -> Seen:
                     f"{dead[0]}; {kept}", f"rrsim reap{at}")
     busy = f"; {plural(len(host['left']), 'machine')} in use or kept" if host["left"] else ""
     return Seen("ok", f"nothing left over{busy}; {kept} (rrsim reap --images{at} frees them)")
+
+
+def _open_kvm(place: Place) -> str:
+    """The command that gives the device to its group, as udev does where it runs."""
+    return ("" if place.uri.startswith("qemu:///") else "on that host: ") + (
+        f"{place.sudo('chgrp kvm /dev/kvm')} && {place.sudo('chmod 0660 /dev/kvm')}"
+    )
 
 
 def _start(place: Place, verb: str = "start") -> str:

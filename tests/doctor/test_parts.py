@@ -198,6 +198,8 @@ WELL = {
     ("told", "state", "word"),
     [
         (WELL, "ok", "x86_64 by kvm and qemu"),
+        ({**WELL, "second_answer_s": 0.02}, "ok", "x86_64 by kvm and qemu"),
+        ({**WELL, "second_answer_s": 4.0}, "broken", "took 4.0 s the second time too"),
         ({**WELL, "daemon": "7.10.0"}, "old", "8.0 or later"),
         ({**WELL, "driver": "Test"}, "broken", "runs no QEMU"),
         ({**WELL, "architectures": {"i686": ["qemu"]}}, "broken", "x86_64"),
@@ -230,6 +232,31 @@ def test_an_address_in_a_command_can_be_pasted(world: World) -> None:
     world.place = msgspec.structs.replace(world.place, uri=uri)
     told = {"library": "9.0.0", "error": "End of file while reading data", "code": 38}
     assert shlex.split(machines.judge_libvirt(told, "", world.place).fix)[-3:] == ["-c", uri, "version"]
+
+
+def test_a_libvirt_that_forgets_is_told_how_to_open_the_device(world: World) -> None:
+    """The device is that of the host."""
+    forgetful = {**WELL, "second_answer_s": 4.0}
+    for uri, where in (("qemu:///system", ""), ("qemu+ssh://host/system", "on that host: ")):
+        world.place = msgspec.structs.replace(world.place, uri=uri, root=True)
+        fix = machines.judge_libvirt(forgetful, "", world.place).fix
+        assert fix == where + "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm"
+
+
+def test_only_the_second_answer_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first may take long: libvirt starts QEMU for it, once."""
+    clock_us = 0
+
+    took_us = [9_000_000, 20_000]
+
+    class Connection:
+        def getDomainCapabilities(self, _binary: None, _arch: str) -> str:  # noqa: N802 - libvirt's name
+            nonlocal clock_us
+            clock_us += took_us.pop(0)
+            return "<domainCapabilities/>"
+
+    monkeypatch.setattr(ask_libvirt, "monotonic_us", lambda: clock_us)
+    assert ask_libvirt.second_answer_s(Connection()) == 0.02
 
 
 def test_libvirt_that_refuses_the_user_names_the_group(world: World) -> None:

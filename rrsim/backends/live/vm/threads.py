@@ -56,8 +56,8 @@ async def in_thread(what: str, function: Callable[[], T], limit_s: float) -> T:
         if future.done() and not future.cancelled():
             raise
         raise HostSlow(
-            f"{what}: expected an answer of libvirt within {limit_s:g} s, saw none; look at the load of the host and "
-            "at libvirtd's log"
+            f"{what}: expected an answer of libvirt within {limit_s:g} s, saw none; rrsim doctor --for vm "
+            "tells whether libvirt is to blame, else look at the load of the host and at libvirtd's log"
         ) from None
 
 
