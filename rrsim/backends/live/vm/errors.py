@@ -40,6 +40,10 @@ class DiskFull(VmError):
     """The host has no room for a machine's disk, before or during a run."""
 
 
+class DiskFailed(VmError):
+    """A disk of the host failed under a machine, which was halted."""
+
+
 class NoFreeSlot(VmError):
     """Other runs hold every slot of the host, and none became free in time."""
 

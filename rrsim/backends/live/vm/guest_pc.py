@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rrsim.backends.live.vm import hands, keep
-from rrsim.backends.live.vm.errors import VmError
+from rrsim.backends.live.vm.errors import HostRefused, VmError
 from rrsim.backends.live.vm.events import AnyEvent
 from rrsim.backends.live.vm.guest_port import GuestRefused, PortLost
 from rrsim.backends.live.vm.guest_site import GuestSite
@@ -87,6 +87,16 @@ class GuestMachine:
         """Have events told to this listener, and to no other."""
         self.vm.on_event = hear
 
+    def on_trouble(self, hear: Callable[[Exception], None]) -> None:
+        """Have what makes the machine useless told to this listener, and to no other; at once if it has happened."""
+        self.vm.on_trouble = hear
+        if self.vm.trouble is not None:
+            hear(self.vm.trouble)
+
+    def connection_trouble(self) -> str:
+        """Return what became of the connection to the host since the machine was made; empty: nothing."""
+        return self.vm.connection_trouble()
+
 
 class GuestPc(WindowsPc):
     """One customer's PC in a Wine guest."""
@@ -153,9 +163,16 @@ class GuestPc(WindowsPc):
     # --- the network -----------------------------------------------------------------------------------------------
 
     async def set_cable(self, plugged: bool) -> None:
-        """Plug the network card's cable in, or pull it; a machine that is off keeps it as it was."""
-        with contextlib.suppress(VmError):
+        """Plug the network card's cable in, or pull it; a machine that is off keeps it as it was.
+
+        Raises:
+            VmError: the host cannot do it on a machine that runs.
+        """
+        try:
             await self.vm.set_link(up=plugged)
+        except HostRefused:
+            if self.vm.running:
+                raise  # a cable that only seems to be out would make a verdict on the product out of nothing
 
     async def dial(self, number: str) -> None:
         """Have the machine dial, or do nothing if it is off or a call goes on."""

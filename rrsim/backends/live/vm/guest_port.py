@@ -75,9 +75,14 @@ def _deaf(_: Fields) -> None:
 class GuestPort:
     """One machine's port. ``hear`` gets every event that is no line; it must not block."""
 
-    def __init__(self, stream: Stream, hear: Callable[[Fields], None] = _deaf) -> None:
-        """Take over an open stream; needs a running event loop."""
-        self._stream, self._hear = stream, hear
+    def __init__(
+        self, stream: Stream, hear: Callable[[Fields], None] = _deaf, *, beneath: Callable[[], str] = lambda: ""
+    ) -> None:
+        """Take over an open stream; needs a running event loop.
+
+        ``beneath`` returns what became of the connection that the stream runs over; empty: nothing.
+        """
+        self._stream, self._hear, self._beneath = stream, hear, beneath
         self._numbers = 0
         self._waiting: dict[int, asyncio.Future[Fields]] = {}
         self._lines: dict[str, GuestLine] = {}
@@ -93,6 +98,16 @@ class GuestPort:
         """Have events told to somebody; what was told before is not told again."""
         self._hear = hear
 
+    @property
+    def why_lost(self) -> str:
+        """Why nothing more comes through the port; empty while it is open."""
+        return self._why_lost
+
+    def _gone(self) -> PortLost:
+        beneath = self._beneath()
+        why = f"{beneath}, and with it this line: {self._why_lost}" if beneath else self._why_lost
+        return PortLost(f"the guest's port is gone: {why}; last heard: {self.last}")
+
     # --- talking ---------------------------------------------------------------------------------------------------
 
     def tell(self, **fields: Any) -> None:
@@ -102,7 +117,7 @@ class GuestPort:
             PortLost: the port is gone.
         """
         if self._why_lost:
-            raise PortLost(f"the guest's port is gone: {self._why_lost}; last heard: {self.last}")
+            raise self._gone()
         try:
             self._stream.write(msgspec.json.encode(fields) + b"\n")
         except Exception as error:
@@ -148,7 +163,7 @@ class GuestPort:
                         if answer["boot_id"] != not_boot:
                             return answer
                     if self._why_lost:
-                        raise PortLost(f"the guest's port is gone: {self._why_lost}; last heard: {self.last}")
+                        raise self._gone()
                     await pause(HELLO_EVERY_US)
         except TimeoutError:
             which = "a new boot of the guest" if not_boot else "the guest"
@@ -213,7 +228,7 @@ class GuestPort:
         self._why_lost = self._why_lost or "its stream ended"
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(PortLost(f"the guest's port is gone: {self._why_lost}; last heard: {self.last}"))
+                future.set_exception(self._gone())
         self._forget_boot()
 
     def _take(self, text: bytes) -> None:

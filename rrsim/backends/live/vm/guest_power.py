@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from rrsim import live_clock
-from rrsim.backends.live.vm.events import AnyEvent, Crashed, Reset, Shutdown, Stopped, text
+from rrsim.backends.live.timers import pause
+from rrsim.backends.live.vm.events import AnyEvent, Crashed, Gap, Reset, Shutdown, Stopped, Suspended, text
 from rrsim.backends.live.vm.guest_port import GuestPort
 from rrsim.backends.live.wine.line import Fields, Line
 from rrsim.backends.live.wine.power import HowItEnds, MachineFailed, Power
@@ -27,6 +28,8 @@ BOOT_LIMIT_S: Final = 180.0
 DOWN_LIMIT_S: Final = 60.0
 """From the end of Windows' session to the reset: the disk is written."""
 PROCESSES_EVERY_MS: Final = 200
+CAUSE_LIMIT_S: Final = 3.0
+"""So long after a line broke its cause may still come: the hypervisor's word, or that of the connection to the host."""
 
 
 class Switch(Protocol):
@@ -37,6 +40,9 @@ class Switch(Protocol):
 
     async def reset(self) -> None:
         """Press the reset button."""
+
+    def connection_trouble(self) -> str:
+        """Return what became of the connection to the host since the machine was made; empty: nothing."""
 
     @property
     def resets(self) -> int:
@@ -66,11 +72,16 @@ class GuestPower(Power):
         """Called when a boot answers, with its processes, before anything of Windows is heard."""
         self._expected: HowItEnds | None = None
         self._happened: asyncio.Future[AnyEvent] | None = None
+        self._naming: asyncio.Task[None] | None = None
 
     # --- what the hypervisor reports -------------------------------------------------------------------------------
 
     def vm_event(self, event: AnyEvent) -> None:
         """Take up an event of the virtual machine."""
+        if isinstance(event, Suspended) and event.reason == "asked":
+            self.host_did_it("somebody halted the virtual machine from outside of the run")
+        if isinstance(event, Gap):
+            self._name_lost_port()
         if not isinstance(event, Reset | Shutdown | Stopped | Crashed):
             return
         waiting = self._happened
@@ -89,6 +100,36 @@ class GuestPower(Power):
             f"the virtual machine went down in phase {self.phase!r} and nobody asked for it: {what}; last heard of the "
             f"guest: {self.port.last if self.port else 'nothing'}; look at the serial console"
         ))
+
+    def host_failed(self, trouble: Exception) -> None:
+        """Note what makes the machine useless: a full disk, a host that is gone, a slot that was lost."""
+        last = self.port.last if self.port else "nothing"
+        self._fail(MachineFailed(f"{type(trouble).__name__}: {trouble}; last heard of the guest: {last}"))
+
+    def _gone_unasked(self) -> None:
+        """A line to the guest broke. Why comes from elsewhere, and a little later."""
+        if self._naming is None:
+            self._naming = asyncio.get_running_loop().create_task(self._name_the_cause())
+
+    async def _name_the_cause(self) -> None:
+        await pause(round(CAUSE_LIMIT_S * 1e6))  # what the hypervisor says meanwhile is the first error, and stays it
+        if not self._name_lost_port():
+            self._fail(MachineFailed(
+                f"the line to the sign-in helper in the guest broke in phase {self.phase!r}, and neither guest nor "
+                f"hypervisor says why: {(self.port and self.port.why_lost) or 'the helper ended'}; last heard of the "
+                f"guest: {self.port.last if self.port else 'nothing'}; look at the serial console"
+            ))
+
+    def _name_lost_port(self) -> bool:
+        """Name the lost connection to the host as the cause, if it took the guest's port with it."""
+        connection = self._vm.connection_trouble()
+        if self.port is None or not self.port.why_lost or not connection:
+            return False
+        self._fail(MachineFailed(
+            f"HostLost: {connection}, and took the line to the guest with it: {self.port.why_lost}; last heard of the "
+            f"guest: {self.port.last}; was libvirtd restarted? Run again when it stays up"
+        ))
+        return True
 
     def _expect(self, how: HowItEnds) -> None:
         """From now on the machine may go down in this way."""
@@ -160,6 +201,9 @@ class GuestPower(Power):
     async def close(self) -> None:
         """End everything, quietly."""
         self._expected = "cut"
+        if self._naming is not None:
+            self._naming.cancel()
+            await asyncio.gather(self._naming, return_exceptions=True)
         await super().close()
         await self._lose_port()
 

@@ -60,6 +60,12 @@ class Machine(Protocol):
     def on_event(self, hear: Callable[[AnyEvent], None]) -> None:
         """Have events told to this listener, and to no other."""
 
+    def on_trouble(self, hear: Callable[[Exception], None]) -> None:
+        """Have what makes the machine useless told to this listener, and to no other; at once if it has happened."""
+
+    def connection_trouble(self) -> str:
+        """Return what became of the connection to the host since the machine was made; empty: nothing."""
+
 
 class GuestSite:
     """One guest."""
@@ -93,6 +99,7 @@ class GuestSite:
         self._power = GuestPower(self._vm, come_up, observe)
         self._power.on_boot = self._new_boot
         self._vm.on_event(self._power.vm_event)
+        self._vm.on_trouble(self._power.host_failed)
         return self._power
 
     @property
@@ -112,6 +119,7 @@ class GuestSite:
     async def let_go(self) -> None:
         """Leave the running machine alone: nobody is connected to it any more, and nothing of it is heard."""
         self._vm.on_event(lambda _: None)
+        self._vm.on_trouble(lambda _: None)
         await self.port.close()
 
     def _told(self, fields: Fields) -> None:

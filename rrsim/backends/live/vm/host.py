@@ -115,6 +115,11 @@ class Host:
         return not urlsplit(self.uri).netloc
 
     @property
+    def is_there(self) -> bool:
+        """Whether the connection stands at this moment."""
+        return self._there.is_set() and self._lost is None and self._connection is not None
+
+    @property
     def is_mock(self) -> bool:
         """Whether this is libvirt's built-in mock driver."""
         return urlsplit(self.uri).scheme.startswith("test")

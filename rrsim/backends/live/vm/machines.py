@@ -143,8 +143,8 @@ class _ComesUp:
         restored, self._restored = self._restored, False
         if not restored:
             await self._vm.start()
-            return GuestPort(await self._vm.open_channel())
-        port = GuestPort(await self._vm.open_channel())
+            return GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_trouble)
+        port = GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_trouble)
         await self._vm.guard(port.hello(limit_s=ANSWER_LIMIT_S), "an answer of the restored guest", ANSWER_LIMIT_S)
         await _renew(port, self._vm.name)
         return port

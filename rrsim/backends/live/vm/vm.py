@@ -17,6 +17,7 @@ import msgspec
 
 from rrsim.backends.live.vm import base, domain_xml, events, screen, watching
 from rrsim.backends.live.vm.errors import (
+    DiskFailed,
     DiskFull,
     GuestNeverBooted,
     GuestStopped,
@@ -37,8 +38,8 @@ T = TypeVar("T")
 START_LIMIT_S: Final = 120.0
 EVENTS_KEPT: Final = 50
 RESTARTS_MAX: Final = 6
-RESTARTS_WITHIN_US: Final = 120_000_000
-"""More restarts than this within this time are a loop."""
+RESTARTS_WITHIN_US: Final = 300_000_000
+"""More restarts than this within this time are a loop. An emulated guest takes up to 40 s; no case has seven."""
 CONSOLE_TAIL_LINES: Final = 8
 CONSOLE_MAX_BYTES: Final = 256 * 1024
 
@@ -70,6 +71,8 @@ class Vm:
         self.running = False
         self.trouble: VmError | None = None
         """What makes this machine useless, once something did."""
+        self.on_trouble: Callable[[VmError], None] = lambda _: None
+        """Hears of :attr:`trouble` in the moment in which it comes."""
         self.recent: deque[AnyEvent] = deque(maxlen=EVENTS_KEPT)
         self._bursts = events.Bursts()
         self._restarts: deque[int] = deque()
@@ -335,6 +338,14 @@ class Vm:
 
     # --- guards ---
 
+    def connection_trouble(self) -> str:
+        """Return what became of the connection to libvirt since the machine was made; empty: nothing."""
+        if not self.host.is_there:
+            return f"the connection to libvirt at {self.host.uri} is broken"
+        if self.gaps:
+            return f"the connection to libvirt at {self.host.uri} broke and came back"
+        return ""
+
     async def guard(self, waited_for: Awaitable[T], what: str, limit_s: float) -> T:
         """Await something that the running guest must bring about.
 
@@ -411,6 +422,11 @@ class Vm:
                     f"the disk of the host {self.host.info.name} is full, and the machine was halted; make room in the "
                     f"folder of the pool {self.pool.name}"
                 ))
+            case events.Suspended(reason="disk error"):
+                self._fail(DiskFailed(
+                    f"a disk of the host {self.host.info.name} failed, and the machine was halted; look at the host's "
+                    f"kernel log and at the folder of the pool {self.pool.name}"
+                ))
         self.on_event(event)
 
     def _count(self, reason: str) -> None:
@@ -429,6 +445,7 @@ class Vm:
     def _fail(self, trouble: VmError) -> None:
         if self.trouble is None:
             self.trouble = trouble
+            self.on_trouble(trouble)
         self._wake(trouble)
 
     def _wake(self, trouble: VmError) -> None:

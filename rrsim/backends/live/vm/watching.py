@@ -148,8 +148,9 @@ def typed(event: int, detail: int, at_us: int) -> AnyEvent | None:
             restored = detail == libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED
             return events.Started(at_us, "restored" if restored else "power on")
         case libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
-            disk = detail == libvirt.VIR_DOMAIN_EVENT_SUSPENDED_IOERROR
-            return None if disk else events.Suspended(at_us, "asked")
+            # A disk's trouble is told by an event of its own, with its reason; a restore begins halted.
+            asked = detail == libvirt.VIR_DOMAIN_EVENT_SUSPENDED_PAUSED
+            return events.Suspended(at_us, "asked") if asked else None
         case libvirt.VIR_DOMAIN_EVENT_RESUMED:
             return events.Resumed(at_us)
         case libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:

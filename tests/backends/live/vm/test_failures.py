@@ -236,6 +236,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_named_before_and_while_a_machine_runs(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"rrsim-test-{lease.fresh_uuid()[:8]}"
+    trouble: list[Exception] = []
 
     async def case() -> None:
         opened = await host.Host.open()
@@ -248,8 +249,10 @@ def test_a_full_disk_is_named_before_and_while_a_machine_runs(small: Path, monke
                 await disks.create("filler", 80 << 20)
                 await disks.write("filler", os.urandom(60 << 20))
                 guest.say("fill")
+                guest.vm.on_trouble = trouble.append
                 with pytest.raises(DiskFull, match=r"the disk of the host .* is full, and the machine was halted"):
                     await guest.vm.guard(guest.hear(), "the disk written", 120)
+                assert [type(one) for one in trouble] == [DiskFull], "a run hears of it, whatever it waits for"
                 assert await guest.vm.screenshot(), "it can still be looked at"
         finally:
             await opened.call("end the pool", lambda c: _end_pool(c, name))

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rrsim.backends.live.vm import guest_power
-from rrsim.backends.live.vm.events import AnyEvent, Reset, Stopped
+from rrsim.backends.live.vm.errors import DiskFull, LeaseLost, RestartLoop, VmError
+from rrsim.backends.live.vm.events import AnyEvent, Gap, Reset, Stopped, Suspended
 from rrsim.backends.live.vm.guest_port import GuestPort
 from rrsim.backends.live.vm.guest_site import GuestSite, digest_of_tree
 from rrsim.backends.live.wine.pc import WindowsPc
@@ -129,11 +130,19 @@ class Hypervisor:
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.hear: Callable[[AnyEvent], None] = lambda _: None
+        self.hear_trouble: Callable[[Exception], None] = lambda _: None
+        self.connection = ""
         self.resets, self.reset_reason = 1, "power on"
         self.done: list[str] = []
 
     def on_event(self, hear: Callable[[AnyEvent], None]) -> None:
         self.hear = hear
+
+    def on_trouble(self, hear: Callable[[Exception], None]) -> None:
+        self.hear_trouble = hear
+
+    def connection_trouble(self) -> str:
+        return self.connection
 
     def resets_itself(self, *, guest: bool) -> None:
         self.resets, self.reset_reason = self.resets + 1, "guest reset" if guest else "host reset"
@@ -218,6 +227,69 @@ def test_a_reset_that_nobody_asked_for_is_no_restart(tmp_path: Path) -> None:
         await rig.pc.power_on()
         rig.vm.resets_itself(guest=True)
         with pytest.raises(MachineFailed, match="nobody asked for it"):
+            await rig.pc.wait_phase("off")
+    played(tmp_path, play)
+
+
+@pytest.mark.parametrize("trouble", [DiskFull("no room"), LeaseLost("somebody took it"), RestartLoop("seven")])
+def test_trouble_of_the_host_is_the_machines_and_is_named(trouble: VmError, tmp_path: Path) -> None:
+    """A machine that was halted would only be silent, and the server would take that for the product's."""
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        heard: list[Exception] = []
+        rig.pc.when_failed(heard.append)
+        rig.vm.hear_trouble(trouble)
+        with pytest.raises(MachineFailed, match=f"{type(trouble).__name__}: {trouble}; last heard of the guest"):
+            await rig.pc.wait_phase("off")
+        assert len(heard) == 1
+    played(tmp_path, play)
+
+
+def test_a_machine_that_somebody_halts_is_no_silent_product(tmp_path: Path) -> None:
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        rig.vm.hear(Suspended(at_us=0, reason="asked"))
+        with pytest.raises(MachineFailed, match="somebody halted the virtual machine"):
+            await rig.pc.wait_phase("off")
+    played(tmp_path, play)
+
+
+@pytest.mark.parametrize("told", ["by the state", "by the event"])
+def test_a_connection_that_broke_is_the_cause_of_a_lost_line(
+    told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_power, "CAUSE_LIMIT_S", 0.1 if told == "by the state" else 60.0)
+
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        rig.guest.out.put_nowait(b"END")
+        rig.vm.connection = "the connection to libvirt broke and came back"
+        await asyncio.sleep(0.05)
+        if told == "by the event":
+            rig.vm.hear(Gap(at_us=0))
+        with pytest.raises(MachineFailed, match=r"HostLost: the connection .* took the line .*: switched off; last"):
+            await rig.pc.wait_phase("off")
+    played(tmp_path, play)
+
+
+def test_a_helper_that_ends_unasked_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_power, "CAUSE_LIMIT_S", 0.1)
+
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        rig.guest.says({"event": "line ended", "line": "signin", "code": 1})
+        with pytest.raises(MachineFailed, match="neither guest nor hypervisor says why: the helper ended"):
+            await rig.pc.wait_phase("off")
+    played(tmp_path, play)
+
+
+def test_a_machine_that_goes_down_takes_its_lines_along_and_is_the_cause(tmp_path: Path) -> None:
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        rig.guest.out.put_nowait(b"END")
+        await asyncio.sleep(0.01)
+        rig.vm.hear(Stopped(at_us=0, reason="power cut"))
+        with pytest.raises(MachineFailed, match=r"nobody asked for it: stopped \(power cut\)"):
             await rig.pc.wait_phase("off")
     played(tmp_path, play)
 
