@@ -363,16 +363,21 @@ def invoke(argv: list[str]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return HARNESS
-    except ValueError as error:
-        if type(error).__name__ != "ScenarioError":
-            raise
-        say(str(error))
-        return USAGE
     except ImportError as error:
         say(f"expected: all parts of rrsim\n     saw: {error}\n     try: pip install -e . in a fresh checkout")
         return HARNESS
     except OSError as error:
         say(unusable_file(error))
+        return HARNESS
+    except Exception as error:  # noqa: BLE001 (Python would end with 1, and that says that the product failed)
+        if type(error).__name__ == "ScenarioError":
+            say(str(error))
+            return USAGE
+        import traceback  # most commands end without
+
+        say(f"{traceback.format_exc()}\n"
+            f"expected: no error inside rrsim\n     saw: {type(error).__name__}: {error}\n"
+            "     try: the same again; if it comes again, report it with these lines")
         return HARNESS
     return result if isinstance(result, int) else 0
 

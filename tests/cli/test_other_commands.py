@@ -183,6 +183,21 @@ def test_new_writes_a_scenario_that_runs(scenarios: Path, rrsim_cli: Any) -> Non
     assert rrsim_cli("new", "x", "--area", "../evil").code == 64
 
 
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, AssertionError])
+def test_an_error_inside_rrsim_is_not_the_products(
+    error: type[Exception], rrsim_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python would end with 1, which says that the product failed."""
+    def fails(*_: Any, **__: Any) -> None:
+        raise error("a fault of ours")
+
+    monkeypatch.setattr("rrsim.cli.choose.load", fails)
+    answer = rrsim_cli("list")
+    assert answer.code == 70
+    assert f"saw: {error.__name__}: a fault of ours" in answer.err
+    assert "Traceback" in answer.err
+
+
 def test_version_and_help(rrsim_cli: Any) -> None:
     """Both are successes, and help names every command."""
     assert rrsim_cli("--version").out == f"rrsim {__version__}\n"
