@@ -225,6 +225,11 @@ async def holders(host: Host) -> dict[str, tuple[str, Lease]]:
     return await host.call("list the leases", _all_holders)
 
 
+async def domains(host: Host) -> dict[str, str]:
+    """Return every domain on the host, others' too: UUID to name."""
+    return await host.call("list the domains", lambda c: {d.UUIDString(): d.name() for d in c.listAllDomains()})
+
+
 async def remove_domain(host: Host, domain_uuid: str) -> bool:
     """End a domain and remove its definition; return whether there was one."""
     return await host.call(f"remove the domain {domain_uuid}", lambda c: _remove(c, domain_uuid), 60.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -44,8 +45,6 @@ def cache() -> Path:
 
 def pretend(folder: Path, **hardware: Any) -> images.Image:
     """An image whose files are a few bytes each."""
-    import hashlib
-
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for name in ("disk.raw", "vmlinuz", "initrd.img"):
@@ -58,6 +57,51 @@ def pretend(folder: Path, **hardware: Any) -> images.Image:
     built = Built(description=description, digest="0" * 64, made="2026-01-01T00:00:00Z", files=files)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(built))
     return images.load(folder)
+
+
+class MockPool(Pool):
+    """The pool on libvirt's mock driver, which knows neither overlays nor content: both are pretended here."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        super().__init__(host, name)
+        self.content: dict[str, bytes] = {}
+
+    async def overlay(self, name: str, backing: str, backing_format: str = "qcow2") -> str:
+        assert await self.look_at(backing) is not None
+        return await self.create(name, 4096)
+
+    async def upload(self, name: str, file: Path, sha256: str = "", progress: Any = None) -> str:
+        self.content[name] = await asyncio.to_thread(file.read_bytes)
+        return await self.create(name, len(self.content[name]))
+
+    async def copy(self, name: str, new: str) -> str:
+        self.content[new] = self.content.get(name, b"")
+        return await self.create(new, 4096)
+
+    async def read(self, name: str, offset: int = 0, length: int = 0) -> bytes:
+        data = self.content.get(name, b"")[offset:]
+        return data[:length] if length else data
+
+    async def write(self, name: str, data: bytes, offset: int = 0) -> None:
+        self.content[name] = self.content.get(name, b"")[:offset] + data
+
+    async def checksum(self, name: str, offset: int = 0) -> str:
+        return hashlib.sha256(self.content.get(name, b"")[offset:]).hexdigest()
+
+
+@contextlib.asynccontextmanager
+async def mock() -> AsyncIterator[tuple[Host, MockPool]]:
+    """The mock driver and a pool on it; emptied in the end, for the mock driver is one and the same in a process."""
+    opened = await Host.open(MOCK)
+    pool = MockPool(opened, (await Pool.open(opened)).name)
+    try:
+        yield opened, pool
+    finally:
+        for name in await pool.names():
+            await pool.delete(name)
+        for domain_uuid in await lease.holders(opened):
+            await lease.remove_domain(opened, domain_uuid)
+        await opened.close()
 
 
 class Guest:

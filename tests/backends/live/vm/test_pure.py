@@ -270,10 +270,11 @@ UUID = "5b1f9b3c-0d3b-4b52-8f0a-5a6f2f0c8e11"
     ("ready-aa11-ffffffff-memory", {}, False),
     ("base-77aa-disk.qcow2", {}, True),
     ("base-77aa-disk.qcow2", {"other": "rrsim-lock-base-77aa-disk.qcow2"}, False),
+    ("base-77aa-disk.qcow2", {UUID: "rrsim-slot-1"}, False),
     ("base-88bb-disk.qcow2", {}, False),
     ("somebody-elses.qcow2", {}, False),
     ("run-of-somebody-else", {}, False),
 ])
 def test_only_what_is_rrsims_and_nobodys_is_an_orphan(name: str, locks: dict[str, str], orphan: bool) -> None:
     names = (name, "ready-aa11-ffffffff-record", "base-88bb-disk.qcow2.ok-17.5")
-    assert (name in reap._orphans(names, locks)) is orphan
+    assert (name in reap._orphans(names, locks, names)) is orphan
