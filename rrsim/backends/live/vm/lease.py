@@ -25,6 +25,7 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.timers import pause
+from rrsim.backends.live.vm import undo
 from rrsim.backends.live.vm.domain_xml import MARK_KEY, MARK_URI, placeholder_xml
 from rrsim.backends.live.vm.errors import HostLost, HostRefused, HostSlow, LeaseLost, NoFreeSlot
 from rrsim.backends.live.vm.host import Host
@@ -184,6 +185,9 @@ async def claim(host: Host, name: str, lease: Lease) -> Held | None:
     for attempt in range(2):
         try:
             await host.call(f"claim {name}", lambda c: c.defineXML(xml))
+        except (asyncio.CancelledError, HostSlow) as error:
+            await undo.after(error, lambda: remove_domain(host, domain_uuid), name)
+            raise
         except HostRefused:
             there = await host.call(f"look at {name}", lambda c: _holder(c, name))
             if there is None:
@@ -217,7 +221,7 @@ async def lock(host: Host, what: str, *, wait_s: float = LOCK_WAIT_S) -> AsyncIt
     try:
         yield
     finally:
-        await asyncio.shield(held.release())
+        await undo.through(held.release())
 
 
 async def holders(host: Host) -> dict[str, tuple[str, Lease]]:

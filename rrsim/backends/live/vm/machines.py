@@ -7,8 +7,9 @@ Whatever comes out of it gets chance, time, names and connections of its own bef
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from rrsim import live_clock
-from rrsim.backends.live.vm import ready, slots
+from rrsim.backends.live.vm import ready, slots, undo
 from rrsim.backends.live.vm.guest_pc import GuestMachine, GuestPc
 from rrsim.backends.live.vm.guest_port import GuestPort
 from rrsim.backends.live.vm.guest_site import GuestSite, digest_of_tree
@@ -66,9 +67,7 @@ async def with_ready_state(fleet: Fleet, adapter: AgentAdapter) -> Fleet:
     made: list[Vm] = []
 
     async def boot(disk: str) -> Vm:
-        vm = await Vm.create(
-            fleet.host, fleet.pool, await _slot(fleet), fleet.image, fleet.options, disk=disk, progress=fleet.progress
-        )
+        vm = await _create(fleet, await _slot(fleet), disk)
         made.append(vm)
         pc = pc_of(vm, "ready", fleet.folder or Path(), lambda _: None, ended=_leave)
         await pc.power_on()
@@ -78,9 +77,12 @@ async def with_ready_state(fleet: Fleet, adapter: AgentAdapter) -> Fleet:
 
     try:
         record = await ready.provide(fleet.pool, parts, boot, fleet.progress)
-    finally:
+    except BaseException as error:
         for vm in made:
-            await vm.remove()
+            await undo.after(error, vm.remove, vm.name)
+        raise
+    for vm in made:
+        await undo.through(vm.remove())
     return msgspec.structs.replace(fleet, ready=record, laid_in=notes.laid_in)
 
 
@@ -98,18 +100,39 @@ async def make(
 
     Raises:
         NoFreeSlot: no slot became free.
-        VmError: the host cannot make it.
+        VmError: the host cannot make it; nothing is left of it, and its slot is given back.
     """
     slot = await _slot(fleet)
-    try:
-        if fleet.ready is None:
-            vm = await Vm.create(fleet.host, fleet.pool, slot, fleet.image, fleet.options, progress=fleet.progress)
-        else:
-            vm = await ready.restore(fleet.pool, slot, fleet.image, fleet.ready, fleet.options)
-    except BaseException:
-        await slot.release()
-        raise
+    if fleet.ready is None:
+        vm = await _create(fleet, slot)
+    else:
+        vm = await _restore(fleet, slot, fleet.ready)
     return pc_of(vm, name, folder, observe, fleet.laid_in, restored=fleet.ready is not None, ended=ended)
+
+
+async def _create(fleet: Fleet, slot: Held, disk: str = "") -> Vm:
+    """Make a machine that is off in a slot; if that fails nothing is left, and the slot is given back."""
+    async with _whole(fleet, slot):
+        return await Vm.create(
+            fleet.host, fleet.pool, slot, fleet.image, fleet.options, disk=disk, progress=fleet.progress
+        )
+
+
+async def _restore(fleet: Fleet, slot: Held, record: ready.Record) -> Vm:
+    """Start a machine in a slot from a ready state; if that fails nothing is left, and the slot is given back."""
+    async with _whole(fleet, slot):
+        return await ready.restore(fleet.pool, slot, fleet.image, record, fleet.options)
+
+
+@contextlib.asynccontextmanager
+async def _whole(fleet: Fleet, slot: Held) -> AsyncIterator[None]:
+    """Remove all that a machine in this slot may have by now, if it is not made; the error stays what it is."""
+    try:
+        yield
+    except BaseException as error:
+        half = Vm(fleet.host, fleet.pool, slot, fleet.image, fleet.options)
+        await undo.after(error, half.remove, half.name)
+        raise
 
 
 async def _slot(fleet: Fleet) -> Held:

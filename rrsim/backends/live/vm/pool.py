@@ -187,7 +187,8 @@ class Pool:
                     "was changed or damaged after it was built; build the image again"
                 )
         except BaseException:
-            await self.delete(name)
+            with contextlib.suppress(VmError):  # cancelled in mid-upload: it has no mark, and the next run deletes it
+                await self.delete(name)
             raise
         return path
 

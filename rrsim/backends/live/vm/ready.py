@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rrsim.backends.live.vm import base, lease, save_image
+from rrsim.backends.live.vm import base, lease, save_image, undo
 from rrsim.backends.live.vm.errors import HostRefused, ReadyStateBad, VmError
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
@@ -121,9 +121,8 @@ async def provide(
         try:
             vm = await make(f"{stem}-disk.qcow2")
             return await _save(vm, stem, parts)
-        except BaseException:
-            with contextlib.suppress(VmError):
-                await forget(pool, key)
+        except BaseException as error:
+            await undo.after(error, lambda: forget(pool, key), f"the ready state {key}")
             raise
 
 
@@ -131,7 +130,7 @@ async def restore(
     pool: Pool, slot: Held, image: Image, record: Record, options: Options | None = None,
     progress: Progress | None = None,
 ) -> Vm:
-    """Start a machine in a slot from a ready state: it runs when this returns.
+    """Start a machine in a slot from a ready state: it runs when this returns; if this fails the slot is empty again.
 
     Raises:
         ReadyStateBad: the ready state is damaged, gone, or not one of this host's QEMU; forget it and make it anew.
@@ -139,12 +138,22 @@ async def restore(
     """
     if progress is not None:
         progress(f"restoring the ready state {record.key}")
-    await pool.require_room()
     vm = Vm(pool.host, pool, slot, image, options or Options())
+    try:
+        await _start(vm, record, progress)
+    except BaseException as error:
+        await undo.after(error, lambda: undo.empty(vm), vm.name)
+        raise
+    return vm
+
+
+async def _start(vm: Vm, record: Record, progress: Progress | None) -> None:
+    pool = vm.pool
+    await pool.require_room()
     await vm.clear_volumes()
     async with lease.lock(pool.host, f"restore-{record.stem}"):
         await _require_whole(pool, record)
-        await vm.prepare(f"{record.stem}-disk.qcow2", "qcow2", await base.provide(pool, image, progress))
+        await vm.prepare(f"{record.stem}-disk.qcow2", "qcow2", await base.provide(pool, vm.image, progress))
         if record.nvram:
             await pool.copy(f"{record.stem}-nvram.fd", vm.volume("nvram.fd"))
         await vm.define()
@@ -158,7 +167,6 @@ async def restore(
                 "is to be made anew"
             ) from error
     vm.running = True
-    return vm
 
 
 async def forget(pool: Pool, key: str) -> None:

@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rrsim.backends.live.vm.errors import HostSlow
 
 T = TypeVar("T")
+SETTLE_S: Final = 10.0
+"""How long a call that was cancelled is waited for."""
 _events_lock = threading.Lock()
 _events: list[threading.Thread] = []
 
@@ -23,7 +25,9 @@ _events: list[threading.Thread] = []
 async def in_thread(what: str, function: Callable[[], T], limit_s: float) -> T:
     """Run a blocking call in a thread of its own and return its result.
 
-    The thread is a daemon: a call that never returns is left behind and does not keep the process alive.
+    The thread is a daemon: a call that never returns is left behind and does not keep the process alive. Nothing ends a
+    call that has begun. So whoever is cancelled goes on only when it has ended, for at most :data:`SETTLE_S`: what it
+    makes on the host is there by then, and can be removed; else it would come after everything was cleared away.
 
     Raises:
         HostSlow: no result within ``limit_s`` seconds.
@@ -51,14 +55,26 @@ async def in_thread(what: str, function: Callable[[], T], limit_s: float) -> T:
     threading.Thread(target=work, name=f"libvirt: {what}", daemon=True).start()
     try:
         async with asyncio.timeout(limit_s):
-            return await future
+            return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({future}, timeout=SETTLE_S)
+        _ignore(future)
+        raise
     except TimeoutError:
-        if future.done() and not future.cancelled():
+        if future.done():
             raise
+        _ignore(future)
         raise HostSlow(
             f"{what}: expected an answer of libvirt within {limit_s:g} s, saw none; rrsim doctor --for vm "
             "tells whether libvirt is to blame, else look at the load of the host and at libvirtd's log"
         ) from None
+
+
+def _ignore(future: asyncio.Future[T]) -> None:
+    """Have nobody complain that a result, come or still to come, is not asked for."""
+    if not future.cancel() and not future.cancelled():
+        future.exception()
 
 
 def hand_over(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: Any) -> None:

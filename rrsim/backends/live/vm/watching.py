@@ -126,7 +126,11 @@ class Watch:
 async def begin(host: Host, domain_uuid: str, take: Take) -> Watch:
     """Hear a domain's events from now on, over restarts of libvirtd; ``take`` is called in the event loop."""
     watch = Watch(host, domain_uuid, take)
-    await watch.register()
+    try:
+        await watch.register()
+    except BaseException:
+        await watch.end()
+        raise
     return watch
 
 
