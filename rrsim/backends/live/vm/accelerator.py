@@ -3,22 +3,28 @@
 Neither ``/dev/kvm`` nor libvirt's capabilities prove anything: there are hosts whose KVM starts a boot sector and dies
 in a stock kernel. So a processor without ``vmx`` or ``svm`` means TCG, and one with it has to boot the image's own
 kernel once, within a limit; the answer is remembered for this host and its kernel.
+
+Only what the guest itself does under KVM is such an answer: it comes up, or it does not, stops, crashes, restarts
+without end. Where the host is in trouble nothing is known of KVM, and nothing is remembered. That it failed is believed
+for :data:`FAILED_DAYS`, for it may have been the load.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
 import msgspec
 
+from rrsim import live_clock
 from rrsim.backends.live.timers import pause
-from rrsim.backends.live.vm.errors import HostRefused, VmError
+from rrsim.backends.live.vm import undo
+from rrsim.backends.live.vm.errors import GuestNeverBooted, GuestStopped, HostRefused, HostSlow, LeaseLost, RestartLoop
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
 from rrsim.backends.live.vm.lease import Held
@@ -30,6 +36,9 @@ PROBE_LIMIT_S: Final = 40.0
 PROBE_SIGNS: Final = ("Run /init", "Freeing unused kernel", "VFS: Cannot open root")
 """What a kernel says once it has come through its own start."""
 PROBE_COMMAND_LINE: Final = "console=ttyS0 loglevel=7 panic=0"
+FAILED_DAYS: Final = 7
+"""How long it is remembered that KVM failed, unless the file is removed."""
+DAY_S: Final = 24 * 3600
 FLAGS: Final = frozenset({"vmx", "svm"})
 
 
@@ -47,6 +56,20 @@ class Acceleration(msgspec.Struct, frozen=True):
         return f"{name}: {self.why}"
 
 
+class Remembered(msgspec.Struct, frozen=True):
+    """What trying KVM on a host once has shown."""
+
+    wrong: str
+    """What went wrong; empty: it works."""
+    tried_s: int
+    """When: wall time, seconds since 1970."""
+
+    @property
+    def again_s(self) -> int:
+        """When it is tried again, if it failed."""
+        return self.tried_s + FAILED_DAYS * DAY_S
+
+
 async def choose(
     host: Host, forced: str = "", *, probe: Callable[[], Awaitable[str]] | None = None,
     cpuinfo: Path = Path("/proc/cpuinfo"), memory: Path | None = None, progress: Progress | None = None,
@@ -56,13 +79,15 @@ async def choose(
     Args:
         host: where.
         forced: ``kvm`` or ``tcg``, if the user decides.
-        probe: boots something under KVM and returns what went wrong, empty if nothing did: see :func:`boot_once`.
+        probe: boots something under KVM and returns what went wrong, empty if nothing did: see :func:`boot_once`. If
+            libvirt does not let it try, the processor is emulated this time, and nothing is remembered.
         cpuinfo: what a local host's processor can do.
         memory: file that answers are remembered in.
-        progress: hears that the probe is running.
+        progress: hears that the probe is running, and how a remembered failure is tried again.
 
     Raises:
         ValueError: ``forced`` is neither.
+        VmError: ``probe`` found the host in trouble that machines without KVM would have as well.
     """
     if forced:
         if forced not in {"kvm", "tcg"}:
@@ -82,10 +107,20 @@ async def choose(
     if remembered is None:
         if progress is not None:
             progress(f"trying KVM on {host.info.name} once")
-        remembered = await probe()
+        try:
+            wrong = await probe()
+        except (HostRefused, HostSlow, LeaseLost) as error:
+            return Acceleration("tcg", f"KVM could not be tried on {host.info.name} this time: {error}", proved=False)
+        remembered = Remembered(wrong, live_clock.wall_time_us() // 1_000_000)
         _remember(memory, host, remembered)
-    if remembered:
-        return Acceleration("tcg", f"KVM was tried on {host.info.name} and failed: {remembered}")
+    if remembered.wrong:
+        if progress is not None and memory is not None:
+            day = datetime.fromtimestamp(remembered.again_s, UTC).date()
+            progress(
+                f"KVM failed on {host.info.name} and is tried again on {day}; sooner: remove {memory}; to use it "
+                "untried: --accelerator kvm"
+            )
+        return Acceleration("tcg", f"KVM was tried on {host.info.name} and failed: {remembered.wrong}")
     return Acceleration("kvm", f"a kernel booted with it on {host.info.name}")
 
 
@@ -97,26 +132,33 @@ async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:
         pool: its pool.
         slot: a slot of the caller's, who gives it back.
         image: an image that is started from a kernel file.
+
+    Raises:
+        VmError: the host is in trouble: no room, no answer, QEMU does not start. That says nothing of KVM.
+        LeaseLost: the slot was taken meanwhile.
     """
     description = msgspec.structs.replace(image.built.description, command_line=PROBE_COMMAND_LINE)
     trial = msgspec.structs.replace(image, built=msgspec.structs.replace(image.built, description=description))
-    vm: Vm | None = None
+    options = Options(accelerator="kvm")
+    vm = Vm(host, pool, slot, trial, options)  # knows all that it may have if it is not made
     try:
-        vm = await Vm.create(host, pool, slot, trial, Options(accelerator="kvm"))
-        await vm.start()
+        vm = await Vm.create(host, pool, slot, trial, options)
+        wrong = await _try(vm)
+    except BaseException as error:
+        await undo.after(error, lambda: undo.empty(vm), vm.name)
+        raise
+    await undo.through(undo.empty(vm))
+    return wrong
+
+
+async def _try(vm: Vm) -> str:
+    await vm.start()
+    try:
         await vm.guard(_sign(vm), "a sign of the kernel under KVM", PROBE_LIMIT_S)
-    except VmError as error:
+    except (GuestNeverBooted, GuestStopped, RestartLoop) as error:
+        await vm.slot.renew()  # who takes a slot stops its machine: then this says so instead
         return str(error).splitlines()[0]
-    finally:
-        if vm is not None:
-            await asyncio.shield(_put_away(vm))
     return ""
-
-
-async def _put_away(vm: Vm) -> None:
-    await vm.destroy()
-    await vm.close()
-    await vm.clear_volumes()
 
 
 async def _sign(vm: Vm) -> None:
@@ -168,21 +210,25 @@ def _mark(host: Host) -> str:
     return f"{host.info.name} {kernel} libvirt {host.info.libvirt} QEMU {host.info.hypervisor}"
 
 
-def _recall(memory: Path | None, host: Host) -> str | None:
-    try:
-        known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str]) if memory is not None else {}
-    except (OSError, msgspec.DecodeError):
+def _recall(memory: Path | None, host: Host) -> Remembered | None:
+    found = _known(memory).get(_mark(host))
+    if found is not None and found.wrong and live_clock.wall_time_us() // 1_000_000 >= found.again_s:
         return None
-    return known.get(_mark(host))
+    return found
 
 
-def _remember(memory: Path | None, host: Host, answer: str) -> None:
+def _known(memory: Path | None) -> dict[str, Remembered]:
+    """Return what is remembered; nothing if the file is not there, is damaged, or an older version's."""
+    try:
+        return msgspec.json.decode(memory.read_bytes(), type=dict[str, Remembered]) if memory is not None else {}
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def _remember(memory: Path | None, host: Host, answer: Remembered) -> None:
     if memory is None:
         return
-    try:
-        known = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
-        known = {}
+    known = _known(memory)
     known[_mark(host)] = answer
     memory.parent.mkdir(parents=True, exist_ok=True)
     new = memory.with_name(f"{memory.name}.{os.getpid()}")

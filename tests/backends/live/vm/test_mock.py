@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from rrsim.backends.live.vm import accelerator, lease, slots, threads
-from rrsim.backends.live.vm.errors import HostLost, HostRefused, HostSlow, LeaseLost, NoFreeSlot, VmMissing
+from rrsim import live_clock
+from rrsim.backends.live.vm import accelerator, events, lease, slots, threads
+from rrsim.backends.live.vm.errors import (
+    DiskFull,
+    HostLost,
+    HostRefused,
+    HostSlow,
+    LeaseLost,
+    NoFreeSlot,
+    VmError,
+    VmMissing,
+)
 from rrsim.backends.live.vm.host import Host
+from rrsim.backends.live.vm.vm import Vm
+from tests.backends.live.vm import rig
 from tests.backends.live.vm.rig import MOCK, run, until
 
 pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
@@ -186,18 +199,25 @@ def test_without_the_binding_the_message_says_what_to_install(monkeypatch: pytes
 
 # --- KVM ---
 
+DAY_S = 24 * 3600
+
+
 @pytest.fixture
 def cpuinfo(tmp_path: Path) -> Path:
     return tmp_path / "cpuinfo"
 
 
-def choose(cpuinfo: Path, answer: str | None = None, **given: object) -> tuple[accelerator.Acceleration, list[int]]:
-    """Choose for a host that offers KVM; ``answer`` is what a probe says."""
+def choose(
+    cpuinfo: Path, answer: str | VmError | None = None, **given: object
+) -> tuple[accelerator.Acceleration, list[int]]:
+    """Choose for a host that offers KVM; ``answer`` is what a probe says, or raises."""
     tried: list[int] = []
 
     async def probe() -> str:
         tried.append(1)
         assert answer is not None
+        if isinstance(answer, VmError):
+            raise answer
         return answer
 
     async def case() -> accelerator.Acceleration:
@@ -236,6 +256,111 @@ def test_kvm_counts_once_a_kernel_booted_and_the_answer_is_remembered(
     found, _ = choose(cpuinfo, "it died", memory=memory)
     assert (found.kind, found.why) == ("tcg", f"KVM was tried on {_name()} and failed: it died")
     assert choose(cpuinfo, "", memory=memory) == (found, [])
+
+
+@pytest.mark.parametrize("trouble", [HostRefused("no KVM for you", 1), HostSlow("no answer"), LeaseLost("taken")])
+def test_where_kvm_could_not_be_tried_nothing_is_remembered(
+    cpuinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: VmError
+) -> None:
+    monkeypatch.setattr(accelerator, "_offers_kvm", lambda _: True)
+    cpuinfo.write_text("flags : fpu vmx\n")
+    memory = tmp_path / "kvm.json"
+    found, _ = choose(cpuinfo, trouble, memory=memory)
+    assert (found.kind, found.proved) == ("tcg", False)
+    assert found.why == f"KVM could not be tried on {_name()} this time: {trouble}"
+    assert choose(cpuinfo, "", memory=memory)[0].kind == "kvm"
+
+
+@pytest.mark.parametrize("trouble", [DiskFull("full"), HostLost("gone"), NoFreeSlot("none")])
+def test_trouble_that_every_machine_would_have_is_raised(
+    cpuinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: VmError
+) -> None:
+    monkeypatch.setattr(accelerator, "_offers_kvm", lambda _: True)
+    cpuinfo.write_text("flags : fpu vmx\n")
+    with pytest.raises(type(trouble)):
+        choose(cpuinfo, trouble, memory=tmp_path / "kvm.json")
+    assert not (tmp_path / "kvm.json").exists()
+
+
+def test_kvm_that_failed_is_tried_again_after_some_days_or_when_asked_for(
+    cpuinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerator, "_offers_kvm", lambda _: True)
+    cpuinfo.write_text("flags : fpu vmx\n")
+    memory = tmp_path / "kvm.json"
+    now_us = live_clock.wall_time_us()
+    monkeypatch.setattr(live_clock, "wall_time_us", lambda: now_us)
+    said: list[str] = []
+    assert choose(cpuinfo, "it died", memory=memory)[0].kind == "tcg"
+    monkeypatch.setattr(live_clock, "wall_time_us", lambda: now_us + (accelerator.FAILED_DAYS * DAY_S - 60) * 10**6)
+    assert choose(cpuinfo, "", memory=memory, progress=said.append)[1] == [], "still remembered"
+    assert f"sooner: remove {memory}; to use it untried: --accelerator kvm" in said[-1]
+    monkeypatch.setattr(live_clock, "wall_time_us", lambda: now_us + (accelerator.FAILED_DAYS * DAY_S + 60) * 10**6)
+    assert (choose(cpuinfo, "", memory=memory)[0].kind, choose(cpuinfo, "", memory=memory)[1]) == ("kvm", [])
+    monkeypatch.setattr(live_clock, "wall_time_us", lambda: now_us + 1000 * DAY_S * 10**6)
+    assert choose(cpuinfo, "it died", memory=memory)[1] == [], "that it works stays"
+
+
+def boot_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Callable[[Vm], Awaitable[None]]) -> str:
+    """Try on the mock driver; ``play`` is what happens while a sign of the kernel is waited for."""
+    monkeypatch.setattr(accelerator, "_sign", play)
+    image = rig.pretend(tmp_path / "image")
+
+    async def case() -> str:
+        async with rig.mock() as (host, pool):
+            slot = await slots.acquire(host, memory_mib=64, wanted=1)
+            try:
+                return await accelerator.boot_once(host, pool, slot, image)
+            finally:
+                assert not [name for name in await pool.names() if name.startswith("run-")]
+                await slot.release()
+
+    return run(case())
+
+
+async def nothing(_: Vm) -> None:
+    """A sign of the kernel is there."""
+
+
+async def waits(_: Vm) -> None:
+    await asyncio.Event().wait()
+
+
+def test_what_the_guest_does_under_kvm_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stops(vm: Vm) -> None:
+        await vm.domain("stop", lambda d: d.destroy())
+        await waits(vm)
+
+    assert boot_once(tmp_path, monkeypatch, nothing) == ""
+    assert "the machine stopped: stopped (power cut)" in boot_once(tmp_path, monkeypatch, stops)
+    monkeypatch.setattr(accelerator, "PROBE_LIMIT_S", 0.1)
+    assert "expected a sign of the kernel under KVM within 0.1 s" in boot_once(tmp_path, monkeypatch, waits)
+
+
+def test_what_the_host_does_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def is_taken(vm: Vm) -> None:
+        await lease.remove_domain(vm.host, vm.uuid)
+        await waits(vm)
+
+    async def is_full(vm: Vm) -> None:
+        vm._take(events.Suspended(0, "disk full"))
+        await waits(vm)
+
+    async def refuses(_: Vm) -> None:
+        raise HostRefused("no KVM for you", 1)
+
+    with pytest.raises(LeaseLost):
+        boot_once(tmp_path, monkeypatch, is_taken)
+    with pytest.raises(DiskFull):
+        boot_once(tmp_path, monkeypatch, is_full)
+    with pytest.raises(HostRefused):
+        boot_once(tmp_path, monkeypatch, refuses)
+    monkeypatch.setattr(Vm, "start", refuses)
+    with pytest.raises(HostRefused):
+        boot_once(tmp_path, monkeypatch, nothing)
+    monkeypatch.setattr(Vm, "define", refuses)
+    with pytest.raises(HostRefused):
+        boot_once(tmp_path, monkeypatch, nothing)
 
 
 def test_a_host_that_offers_none_has_none_and_the_user_may_decide(

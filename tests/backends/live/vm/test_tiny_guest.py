@@ -14,6 +14,7 @@ from rrsim.backends.live.vm import accelerator, bench, events, hands, lease, rea
 from rrsim.backends.live.vm import image as images
 from rrsim.backends.live.vm.errors import (
     ChannelClosed,
+    DiskFull,
     GuestNeverBooted,
     GuestStopped,
     HostRefused,
@@ -253,7 +254,7 @@ def test_trying_kvm_gives_its_slot_back(ends: str, tmp_path: Path, monkeypatch: 
         return None
 
     async def breaks(*_: object) -> str:
-        raise HostRefused("gone", -1)
+        raise DiskFull("full")
 
     monkeypatch.setattr(accelerator, "_able", unknown)
     if ends == "with an error":
@@ -265,7 +266,7 @@ def test_trying_kvm_gives_its_slot_back(ends: str, tmp_path: Path, monkeypatch: 
             if ends == "by itself":
                 assert (await choosing).kind in {"kvm", "tcg"}
             else:
-                with pytest.raises(HostRefused):
+                with pytest.raises(DiskFull):
                     await choosing
             assert not [held for held, one in (await lease.holders(host)).values() if one.pid == os.getpid()]
 
