@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,11 @@ from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import RunResult
 
 LONGEST_RUN_S: Final = 3600.0
-"""Bound on any run, besides what the scenario itself may take."""
+"""Bound on any run from when its machines are there, besides what the scenario itself may take."""
+LONGEST_WAIT_S: Final = 4 * 3600.0
+"""Bound on waiting for a case's machines; what keeps it waiting has a shorter limit of its own, and says more."""
+MOST_MACHINES: Final = 4
+"""How many machines of one case a computer is taken to carry where nothing better is known."""
 STRIKE_LIMIT_S: Final = 20.0
 """How long one part of a run may take to end; what is left then is ended by force."""
 
@@ -59,8 +64,13 @@ class Bench(msgspec.Struct, frozen=True):
     """Makes the way of a machine to the server."""
     server_name: str = ""
     """The name by which machines reach this computer, if it is not the one in the server's own address."""
-    most_machines: int = 4
-    """How many machines of one case this host carries at a time."""
+    most_machines: int = MOST_MACHINES
+    """How many machines of one case this host carries at a time, Macs aside: they are processes of this computer."""
+    more_machines: str = ""
+    """How to have it carry more, for the reason of a skipped case; empty: nothing can be said."""
+    turn: Callable[[int], AbstractAsyncContextManager[object]] = lambda _machines: nullcontext()
+    """``async with turn(n)``: take n machines for a case, which gets all of them or waits where it keeps no other case
+    from its own."""
     patience: float = 1.0
     """How many times longer than on this computer things may take on the machines."""
     after_failure: Callable[[list[Any], RunResult], Awaitable[None]] | None = None
@@ -70,11 +80,15 @@ class Bench(msgspec.Struct, frozen=True):
 
     def agent_of(self, case: Scenario) -> AgentAdapter:
         """Return the agent that the customers of a case have."""
-        return self.mac[0] if case.given.platform == "mac" and self.mac else self.agent
+        return self.mac[0] if self.mac is not None and self.on_macs(case) else self.agent
+
+    def on_macs(self, case: Scenario) -> bool:
+        """Whether the customers of a case have Macs, and there are Macs here."""
+        return case.given.platform == "mac" and self.mac is not None
 
     def can(self, case: Scenario) -> frozenset[Capability]:
         """Return what the machines of a case can do."""
-        return self.mac_capabilities if case.given.platform == "mac" and self.mac else self.capabilities
+        return self.mac_capabilities if self.on_macs(case) else self.capabilities
 
 
 def skipped(case: Scenario, bench: Bench) -> str:
@@ -85,8 +99,9 @@ def skipped(case: Scenario, bench: Bench) -> str:
     missing = {name: why for name, why in needs.needs(case).items() if name not in bench.can(case)}
     if missing:
         return "needs " + "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))
-    if case.given.customers > bench.most_machines:
-        return f"needs {case.given.customers} machines at once (this host carries {bench.most_machines})"
+    most, more = (MOST_MACHINES, "") if bench.on_macs(case) else (bench.most_machines, bench.more_machines)
+    if case.given.customers > most:
+        return f"needs {case.given.customers} machines at once: this host carries {most}{more and f', {more}'}"
     account = account_of(case.given)
     product = _not_in_the_product(case, account, bench)
     if product:
@@ -160,21 +175,35 @@ async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> Run
 async def _played(world: Stage, bench: Bench, folder: Path) -> str:
     """Play a case to its end; return what went wrong in the harness, if something did."""
     try:
-        async with asyncio.timeout(LONGEST_RUN_S):
+        async with asyncio.timeout(LONGEST_WAIT_S):
             address = await world.server.start(str(folder / "server"))
-            await _set_stage(world, bench, address, folder)
+            await _take_machines(world, bench, address, folder)
+        async with asyncio.timeout(LONGEST_RUN_S):
+            await _set_stage(world, bench, address)
             await world.over
     except Exception as error:  # noqa: BLE001 (whatever it was, the run's evidence is kept and the others go on)
         return f"{type(error).__name__}: {error}"
     return ""
 
 
-async def _set_stage(world: Stage, bench: Bench, address: Address, folder: Path) -> None:
-    """Start machines and links, connect the representatives, and let every customer ask for support."""
+async def _take_machines(world: Stage, bench: Bench, address: Address, folder: Path) -> None:
+    """Take the machines of all customers, one after the other, before any of them is used.
+
+    It may have to wait for other runs, so no limit of the run itself begins before.
+    """
+    number_of = world.scenario.given.customers
+    async with nullcontext() if bench.on_macs(world.scenario) else bench.turn(number_of):
+        for number in range(1, number_of + 1):
+            await _take_machine(world, bench, address, folder, number)
+
+
+async def _set_stage(world: Stage, bench: Bench, address: Address) -> None:
+    """Prepare machines and links, connect the representatives, and let every customer ask for support."""
+    world.begin_to_prepare()
     listening = world.listen()
     world.soon(listening, "listen to the server")
-    for number in range(1, world.scenario.given.customers + 1):
-        await _add_customer(world, bench, address, folder, number)
+    for side in world.sides:
+        await _prepare(world, bench, address, side)
     world.staged = True
     for name in REPS:
         await world.console_changes(name, True)
@@ -184,7 +213,8 @@ async def _set_stage(world: Stage, bench: Bench, address: Address, folder: Path)
         await world.open_session(side)
 
 
-async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Path, number: int) -> None:
+async def _take_machine(world: Stage, bench: Bench, address: Address, folder: Path, number: int) -> None:
+    """Take a customer's machine, with its way to the server beside it."""
     given = world.scenario.given
     person = customer.initial(given.customer, given.pc, given.agent, world.account.phone_mode)
     side: Side
@@ -195,7 +225,7 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     def net_saw(what: Any) -> None:
         world.saw(side, "net", what)
 
-    is_mac = given.platform == "mac" and bench.mac is not None
+    is_mac = bench.on_macs(world.scenario)
     make_link = Link if is_mac else bench.link
     link = make_link(given.pc, bench.scale, world.streams_of(number), net_saw, lambda: ("127.0.0.1", address.port))
     link.on_failed = world.fail
@@ -203,16 +233,21 @@ async def _add_customer(world: Stage, bench: Bench, address: Address, folder: Pa
     pc = LivePc(number, None, agent, given.agent, saw)
     side = Side(number, pc, link, person, world.streams_of(number))
     world.sides.append(side)
-    port = await link.start()
     pc.machine = await make(f"pc-{number}", folder, pc.machine_saw)
     pc.machine.eyes_saw = pc.eyes_saw
     pc.machine.when_failed(world.fail)
     pc.machine.agent_exe_names = frozenset(agent.executables)
-    host = address.host if is_mac else bench.server_name or address.host
-    await pc.prepare(
-        Address(host, port, address.ca_file), world.account.language, owners_flag=given.pc.safe_boot_set_by_owner
+
+
+async def _prepare(world: Stage, bench: Bench, address: Address, side: Side) -> None:
+    """Start a customer's way to the server and the machine with the agent on it."""
+    port = await side.link.start()
+    host = address.host if bench.on_macs(world.scenario) else bench.server_name or address.host
+    await side.pc.prepare(
+        Address(host, port, address.ca_file), world.account.language,
+        owners_flag=world.scenario.given.pc.safe_boot_set_by_owner,
     )
-    await link.attach(pc.machine)
+    await side.link.attach(side.pc.machine)
 
 
 def _stand_ins(world: Stage) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class Stage(LiveWorld):
     """The director's half of a live run."""
 
     def direct_from(self, plan: director.Plan) -> None:
-        """Prepare to direct a plan; :meth:`begin_when_prepared` starts the steps."""
+        """Prepare to direct a plan; the steps begin when the session is as the scenario says."""
         self.plan = plan
         self.watched = director.watched(plan)
         self.state = director.DirectorState()
@@ -38,6 +38,9 @@ class Stage(LiveWorld):
         self.prepared = False
         self.decided = True
         self.probing = 0
+
+    def begin_to_prepare(self) -> None:
+        """The machines are there: from now on the session must soon be as the scenario says."""
         self.timers.start("prepare", round(PREPARE_LIMIT_US * self.patience), self._not_prepared)
 
     def _not_prepared(self) -> None:

@@ -14,7 +14,7 @@ from rrsim.backends.live import adapters
 from rrsim.backends.live.mac import MacAgent, MacMachine
 from rrsim.backends.live.runner import Bench
 from rrsim.backends.live.state import state_home
-from rrsim.backends.live.vm import accelerator, image, keep, machines, slots
+from rrsim.backends.live.vm import accelerator, image, keep, machines, slots, turns
 from rrsim.backends.live.vm.errors import VmError
 from rrsim.backends.live.vm.guest_link import GuestLink
 from rrsim.backends.live.vm.guest_pc import CAPABILITIES, RESOLUTION_US, RESTART_US, GuestPc
@@ -33,6 +33,8 @@ DEFAULT_SCALE: Final = 5.0
 """Ten minutes of waiting become two, which is room for three restarts of an emulated machine."""
 SERVER_NAME: Final = "session-server.rrsim.test"
 """The name by which guests reach this computer's loopback, and one of those in the bundled server's certificate."""
+
+MORE_MACHINES: Final = f"more with --slots N or {slots.ENV_SLOTS}=N"
 
 
 class NoGuestDaemon(VmError):
@@ -121,6 +123,7 @@ async def make_bench(
         if isinstance(one, GuestPc) and keep.wanted(options.keep, failed=result.outcome not in ("passed", "skipped")):
             one.keep_with(progress)
 
+    carried = slots.count(host.info, loaded.built.description.hardware.memory_mib, options.slots)
     made = Bench(
         backend="libvirt", agent=agent_adapter, server=lambda: adapters.load(adapters.SERVERS, server), machine=machine,
         capabilities=CAPABILITIES - frozenset(loaded.built.description.lacks), resolution_us=RESOLUTION_US,
@@ -131,8 +134,9 @@ async def make_bench(
         ),
         mac=(MacAgent(), MacMachine.create) if agent == server == BUNDLED else None, mac_capabilities=MAC,
         link=GuestLink, server_name=SERVER_NAME, patience=PATIENCE, after_failure=after_failure, at_the_end=at_the_end,
+        most_machines=carried, more_machines=MORE_MACHINES,
+        turn=lambda needed: turns.turn(host, needed, carried, progress),
     )
-    carried = slots.count(host.info, loaded.built.description.hardware.memory_mib, options.slots)
     return VmBench(made, fleet, carried, chosen)
 
 
