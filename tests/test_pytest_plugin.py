@@ -273,3 +273,39 @@ def test_other_yaml_is_left_alone(project: pytest.Pytester) -> None:
     (project.path / "one.yaml").write_text(GOOD.replace("comes-back", "elsewhere"), encoding="utf-8")
     result = project.runpytest_subprocess("--collect-only", "-q")
     assert [x for x in result.outlines if x.startswith("o")] == ["one.yaml::elsewhere"]
+
+
+PRETENDED = '''
+
+import contextlib
+
+import msgspec
+from rrsim.cli import engine
+
+
+class Pretended(engine.Simulated):
+    def run(self, scenario, seed):
+        return msgspec.structs.replace(super().run(scenario, seed), left_behind=("the machine pc-1: rrsim reap",))
+
+
+@contextlib.contextmanager
+def opened(backend, **options):
+    print("options", options)
+    yield Pretended()
+
+
+engine.opened = opened
+'''
+"""A conftest's live backend that leaves a machine behind."""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_what_is_left_behind_is_named_once_and_changes_no_outcome(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    project.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8") + PRETENDED)
+    result = project.runpytest_subprocess("scenarios/boot", "--rrsim-backend", "wine", *workers)
+    result.assert_outcomes(passed=1)
+    lines = [line for line in result.outlines if "pc-1" in line]
+    assert lines == ["scenarios/boot/comes-back.yaml::comes-back: the machine pc-1: rrsim reap"]
+    result.stdout.fnmatch_lines(["*left behind, which changes no outcome*"])

@@ -206,11 +206,15 @@ class LiveRuns:
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the harness's and must not stop the others
             result = RunResult(
                 scenario=scenario, backend=self._bench.backend, seed=seed, outcome="error",
-                reason=f"the harness failed: {type(error).__name__}: {error}",
+                reason=f"the harness failed: {type(error).__name__}: {error}", left_behind=_notes(error),
             )
+        except BaseException as error:
+            _say_left(scenario, _notes(error))
+            raise
         finally:
             if folder.exists():
                 await asyncio.to_thread(state.clear_case, folder, keep_evidence=kept)
+        _say_left(scenario, result.left_behind)
         pictures = folder / evidence.FOLDER
         return msgspec.structs.replace(
             result, wall_us=round((clock.elapsed_s() - began) * 1e6), time_scale=self._bench.scale,
@@ -303,6 +307,17 @@ class _Crew:
             self._progress.done(len(self._done))
             if self._fail_fast and result.outcome in ("failed", "error", "unknown"):
                 self._dismiss()
+
+
+def _notes(error: BaseException) -> tuple[str, ...]:
+    """Return what the runner could not take away before it raised."""
+    return tuple(getattr(error, "__notes__", ()))
+
+
+def _say_left(scenario: Scenario, left: Sequence[str]) -> None:
+    """Say at once what could not be taken away: it may be in the way of the runs that follow."""
+    for one in left:
+        say(f"{scenario.id} left behind: {one}")
 
 
 def _say_reaped(reaped: state.Reaped) -> None:

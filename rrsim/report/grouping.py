@@ -85,6 +85,11 @@ def stand_ins(results: Iterable[RunResult]) -> tuple[str, ...]:
     return tuple(sorted({name for result in results for name in result.stand_ins}))
 
 
+def left_behind(results: Iterable[RunResult]) -> tuple[str, ...]:
+    """Return everything that could not be taken away after a run, with the run whose it was."""
+    return tuple(f"{r.scenario.id}, seed {r.seed}: {one}" for r in results for one in r.left_behind)
+
+
 def skipped(results: Iterable[RunResult]) -> list[tuple[str, tuple[RunResult, ...]]]:
     """Return the cases that could not run here, by what they lack: the most frequent reason first.
 

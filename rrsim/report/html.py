@@ -15,7 +15,7 @@ import msgspec
 from markupsafe import Markup
 
 from rrsim import __version__
-from rrsim.report.grouping import OUTCOMES, Group, counts, grouped, skipped, stand_ins
+from rrsim.report.grouping import OUTCOMES, Group, counts, grouped, left_behind, skipped, stand_ins
 from rrsim.report.matrix import Row, coverage
 from rrsim.report.phrases import PLAIN, brief_span, span, stamp
 from rrsim.report.reproduce import command_for, show_command
@@ -63,6 +63,7 @@ class Page(msgspec.Struct, gc=False):
     groups: list[Group]
     skipped: list[tuple[str, tuple[RunResult, ...]]]
     stand_ins: tuple[str, ...]
+    left_behind: tuple[str, ...]
     rows: list[Row]
     areas: list[tuple[str, list[Card]]]
     problems: tuple[str, ...]
@@ -124,6 +125,7 @@ def build(
         groups=grouped(results),
         skipped=skipped(results),
         stand_ins=stand_ins(results),
+        left_behind=left_behind(results),
         rows=rows,
         areas=order,
         problems=tuple(str(p) for p in problems),

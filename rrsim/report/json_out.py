@@ -38,6 +38,7 @@ def run_object(result: RunResult) -> dict[str, Any]:
         "meta": dict(s.meta),
         "reason": result.reason,
         "stand_ins": list(result.stand_ins),
+        "left_behind": list(result.left_behind),
         "grades": grades_of(result),
         "time_scale": result.time_scale,
     }

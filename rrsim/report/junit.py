@@ -21,6 +21,8 @@ _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 UNKNOWN: Final = "rrsim.unknown"
 ENVIRONMENT: Final = "rrsim.environment"
+LEFT_BEHIND: Final = "left_behind"
+"""Name of a property: something of a live run that could not be taken away."""
 
 
 def clean(text: str) -> str:
@@ -34,6 +36,7 @@ def properties_of(result: RunResult) -> list[tuple[str, str]]:
     pairs = [("seed", str(result.seed)), ("backend", result.backend), ("ids", ",".join(s.covers))]
     pairs += [("edge_cases", ",".join(s.edge_cases)), ("verdicts", ",".join(r.verdict for r in result.restarts))]
     pairs += [("stand_ins", "; ".join(result.stand_ins))] if result.stand_ins else []
+    pairs += [(LEFT_BEHIND, one) for one in result.left_behind]
     pairs += [("time_scale", f"{result.time_scale:g}")] if result.time_scale != 1 else []
     return pairs + [(f"meta.{key}", value) for key, value in s.meta.items()]
 

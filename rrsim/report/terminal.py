@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rrsim.report.grouping import Group, counts, grouped, main_problem, skipped, stand_ins
+from rrsim.report.grouping import Group, counts, grouped, left_behind, main_problem, skipped, stand_ins
 from rrsim.report.phrases import DETAIL, PLAIN, Tone, brief_span, plural, span, stamp
 from rrsim.report.reproduce import command_for, show_command
 from rrsim.report.timeline import Line, Timeline, Window, around, extract, start_of
@@ -133,6 +133,9 @@ def summary(
     if stale_issues:
         parts.append(paint("KNOWN ISSUES TO PUT RIGHT", "bad"))
         parts += [indent(problem_text(p), "  ") for p in stale_issues]
+    left = left_behind(results)
+    if left:
+        parts.append(paint("LEFT BEHIND, which changes no outcome:", "warn") + "\n" + "\n".join(f"  {x}" for x in left))
     parts.append(_totals(results, elapsed_s, paint))
     if interrupted:
         parts.append(paint(f"stopped by the user after {len(results)} of {planned} runs", "warn"))

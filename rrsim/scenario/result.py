@@ -70,6 +70,8 @@ class RunResult(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Words of the command line that a repetition needs besides backend and seed."""
     evidence: str = ""
     """Folder with pictures and logs of a run that did not pass, until the bundle is saved; empty: none."""
+    left_behind: tuple[str, ...] = ()
+    """What of the run could not be taken away, why, and what to do (live backends); it changes no outcome."""
 
     @property
     def verdict(self) -> str:

@@ -175,6 +175,26 @@ def test_trouble_of_one_run_is_not_the_others(scenarios: Path, rrsim_cli: Any, m
     assert "3 passed, 1 error" in answer.out
 
 
+def test_what_is_left_behind_is_said_at_once_and_changes_no_outcome(
+    scenarios: Path, rrsim_cli: Any, machines: Pretended
+) -> None:
+    """Also what the runner noted on an exception, or on being stopped."""
+
+    async def leaves(case: Scenario, folder: Path) -> dict[str, Any]:
+        if case.case:
+            return {"outcome": "passed", "left_behind": ("the machine pc-1: rrsim reap",)}
+        problem = RuntimeError("lost the machine")
+        problem.add_note("the machine pc-2: rrsim reap")
+        raise problem
+
+    machines.play = leaves
+    answer = rrsim_cli("run", "--backend", "wine", "--format", "json")
+    assert answer.err.count("left behind: the machine pc-1: rrsim reap") == 3
+    assert answer.err.count("left behind: the machine pc-2: rrsim reap") == 1
+    runs = json.loads(answer.out)["runs"]
+    assert [(r["outcome"], len(r["left_behind"])) for r in runs] == [("error", 1), *[("passed", 1)] * 3]
+
+
 def test_skipped_cases_are_named(scenarios: Path, rrsim_cli: Any, machines: Pretended) -> None:
     """Counted in the summary, listed with -v, a reason in JSON; skipping alone is success."""
 

@@ -16,7 +16,8 @@ from rrsim.scenario.result import CheckResult, RunResult
 
 RUN_FIELDS = {
     "scenario", "case", "backend", "seed", "outcome", "verdict", "restarts", "ids", "edge_cases", "checks", "events",
-    "virtual_us", "wall_us", "path", "line", "meta", "reason", "stand_ins", "grades", "time_scale",
+    "virtual_us", "wall_us", "path", "line", "meta", "reason", "stand_ins", "left_behind", "grades",
+    "time_scale",
 }
 
 

@@ -264,6 +264,21 @@ def test_what_could_not_run_is_counted_by_reason() -> None:
     assert messages[0] == "needs dns (step 1: dns fails)"
 
 
+def test_what_was_left_behind_is_in_every_report() -> None:
+    """A run that passed and could not take its machine away still passed; everybody sees what is left."""
+    left = "the machine pc-1: saw: HostSlow; see to it: rrsim reap"
+    results = [made("a", "passed", backend="wine", left_behind=(left,)), made("b", "passed", backend="wine")]
+    text = summary(results, (), elapsed_s=1.0)
+    assert f"LEFT BEHIND, which changes no outcome:\n  a, seed 1: {left}\n" in text
+    assert "2 passed" in text
+    assert [run["left_behind"] for run in run_report(results, (), exit_code=0)["runs"]] == [[left], []]
+    assert f"<li><pre>a, seed 1: {left}</pre></li>" in html(results)
+    properties = ET.fromstring(junit(results)).iter("property")
+    assert [one.get("value") for one in properties if one.get("name") == "left_behind"] == [left]
+    assert "LEFT BEHIND" not in summary(results[1:], (), elapsed_s=1.0)
+    assert "could not be taken away" not in html(results[1:])
+
+
 def test_grades_in_json_are_read_back() -> None:
     """`rrsim coverage --results` needs nothing but what `rrsim run --format json` wrote."""
     results = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -77,6 +76,8 @@ class Bench(msgspec.Struct, frozen=True):
     """Called with a case's machines when it did not pass, before anything of it is taken away."""
     at_the_end: Callable[[Any, RunResult], None] = lambda _machine, _result: None
     """Called for each machine of a case before it is closed."""
+    called: Callable[[Any], str] = lambda machine: str(machine.name)
+    """A machine's name for people who look for it on the host."""
 
     def agent_of(self, case: Scenario) -> AgentAdapter:
         """Return the agent that the customers of a case have."""
@@ -138,7 +139,8 @@ def _not_in_the_product(case: Scenario, account: Account, bench: Bench) -> str:
 async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> RunResult:
     """Run one case, with its evidence in ``folder`` if it does not pass.
 
-    What goes wrong in the harness comes back as outcome ``error`` with the history so far, never as a verdict.
+    What goes wrong in the harness comes back as outcome ``error`` with the history so far, never as a verdict. What
+    could not be taken away afterwards is in the result, which it does not change, or a note of what is raised.
     """
     reason = skipped(case, bench)
     if reason:
@@ -167,9 +169,11 @@ async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> Run
                 await bench.after_failure(machines, result)
         for machine in machines:
             bench.at_the_end(machine, result)
-    finally:
-        await _strike(world, server)
-    return result
+    except BaseException as problem:
+        for left in await _strike(world, server, bench):
+            problem.add_note(left)
+        raise
+    return msgspec.structs.replace(result, left_behind=await _strike(world, server, bench))
 
 
 async def _played(world: Stage, bench: Bench, folder: Path) -> str:
@@ -286,18 +290,27 @@ def _judged(
     return msgspec.structs.replace(judgement, scenario=case, seed=seed, backend=bench.backend, stand_ins=stand_ins)
 
 
-async def _strike(world: Stage, server: ServerAdapter) -> None:
-    """Take everything of a run away, one thing after the other; what resists is cleared by force with its folder."""
-    await _within(STRIKE_LIMIT_S, world.stop())
+async def _strike(world: Stage, server: ServerAdapter, bench: Bench) -> tuple[str, ...]:
+    """Take everything of a run away, one thing after the other; return what resisted, why, and what to do."""
+    ends, reap = "it ends with this command", "once this command has ended, see to what is left of it: rrsim reap"
+    left = [await _within(STRIKE_LIMIT_S, "the tasks of the run", world.stop(), ends)]
     for side in world.sides:
-        await _within(STRIKE_LIMIT_S, side.link.close())
-        if side.pc.machine is not None:
-            await _within(STRIKE_LIMIT_S * world.patience, side.pc.machine.close())
-    await _within(STRIKE_LIMIT_S, server.close())
+        way = f"the way of pc-{side.number} to the server"
+        left.append(await _within(STRIKE_LIMIT_S, way, side.link.close(), ends))
+        machine = side.pc.machine
+        if machine is not None:
+            name = f"the machine {bench.called(machine)}"
+            left.append(await _within(STRIKE_LIMIT_S * world.patience, name, machine.close(), reap))
+    left.append(await _within(STRIKE_LIMIT_S, "the session server", server.close(), ends))
+    return tuple(world.mask.text(one) for one in left if one)
 
 
-async def _within(limit_s: float, work: Awaitable[Any]) -> None:
-    """Do a part of striking the stage; that it fails must not keep the other parts from being done."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(limit_s):
+async def _within(limit_s: float, what: str, work: Awaitable[Any], do: str) -> str:
+    """Do a part of striking the stage. That it fails must not keep the other parts from being done: it is returned."""
+    try:
+        async with asyncio.timeout(limit_s) as limit:
             await work
+    except Exception as error:  # noqa: BLE001 (whatever it was, the rest is to be taken away too)
+        saw = "it took longer" if limit.expired() else f"{type(error).__name__}: {error}"
+        return f"{what}: expected it to be gone within {limit_s:g} s, saw: {saw}; {do}"
+    return ""

@@ -55,3 +55,60 @@ def test_all_machines_of_a_case_are_there_before_the_first_is_used(tmp_path: Pat
 
     assert run(rig.bench(make), tmp_path, customers=3).outcome == "error"
     assert made == ["pc-1", "pc-2", "pc-3"]
+
+
+def test_what_cannot_be_taken_away_is_named_and_the_rest_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine by the name it has on the host, with the command; the outcome is as it would be without."""
+    ended: list[str] = []
+    monkeypatch.setattr(runner, "STRIKE_LIMIT_S", 0.05)
+
+    async def make(name: str, folder: Path, observe: Any) -> rig.Machine:
+        return rig.Machine(name, resists if name == "pc-1" else hangs if name == "pc-2" else goes)
+
+    async def resists() -> None:
+        raise OSError("the host is read-only")
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def goes() -> None:
+        ended.append("pc-3")
+
+    async def server_resists() -> None:
+        ended.append("server")
+        raise TimeoutError
+
+    def server() -> rig.Server:
+        one = rig.Server()
+        one.ends = server_resists
+        return one
+
+    bench = rig.bench(make, called=lambda one: f"{one.name} (slot of {one.name})", server=server)
+    result = run(bench, tmp_path, customers=3)
+    reap = "once this command has ended, see to what is left of it: rrsim reap"
+    assert result.left_behind == (
+        "the machine pc-1 (slot of pc-1): expected it to be gone within 0.05 s, saw: OSError: the host is read-only; "
+        + reap,
+        f"the machine pc-2 (slot of pc-2): expected it to be gone within 0.05 s, saw: it took longer; {reap}",
+        "the session server: expected it to be gone within 0.05 s, saw: TimeoutError: ; it ends with this command",
+    )
+    assert ended == ["pc-3", "server"]
+    assert (result.outcome, result.reason) == ("error", f"RuntimeError: {rig.BROKEN}")
+
+
+def test_what_is_left_behind_goes_with_what_is_raised(tmp_path: Path) -> None:
+    """A failure of the harness itself, or Ctrl-C, must not hide it."""
+    async def make(name: str, folder: Path, observe: Any) -> rig.Machine:
+        return rig.Machine(name, resists)
+
+    async def resists() -> None:
+        raise OSError("the host is read-only")
+
+    async def after_failure(machines: list[Any], result: RunResult) -> None:
+        raise RuntimeError("nobody is there to look")
+
+    with pytest.raises(RuntimeError, match="nobody is there") as raised:
+        run(rig.bench(make, after_failure=after_failure), tmp_path)
+    assert ["the machine pc-1" in note for note in raised.value.__notes__] == [True]

@@ -135,9 +135,13 @@ async def make_bench(
         mac=(MacAgent(), MacMachine.create) if agent == server == BUNDLED else None, mac_capabilities=MAC,
         link=GuestLink, server_name=SERVER_NAME, patience=PATIENCE, after_failure=after_failure, at_the_end=at_the_end,
         most_machines=carried, more_machines=MORE_MACHINES,
-        turn=lambda needed: turns.turn(host, needed, carried, progress),
+        turn=lambda needed: turns.turn(host, needed, carried, progress), called=_called,
     )
     return VmBench(made, fleet, carried, chosen)
+
+
+def _called(one: Any) -> str:
+    return f"{one.name} ({one.vm.name} on {one.vm.host.info.name})" if isinstance(one, GuestPc) else str(one.name)
 
 
 def _fit(name: str, progress: Progress) -> store.Stored:
