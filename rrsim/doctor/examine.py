@@ -89,19 +89,16 @@ def _each_image(check: Check) -> Iterator[Finding]:
         return
     for one in images:
         name = f"image {one.folder.parent.name}"
-        seen = kept.look_at(one, recipe_now(one.folder.parent.name))
+        seen = kept.look_at(one, _recipe_now(one.folder.parent.name))
         yield Finding(name, "as it was built", check.purposes, False, seen.state, 0.0, seen.what, seen.fix)
 
 
-def recipe_now(name: str) -> str:
-    """Return the word for an image's recipe as it is now, packages aside; empty if that cannot be told."""
+def _recipe_now(name: str) -> str:
     try:
-        from rrsim.images import loader, wine_guest
-
-        described = loader.load(name)
-        return wine_guest.sources(described, loader.folder_of(name)) if described.windows == "wine" else ""
-    except Exception:  # noqa: BLE001 - an image whose recipe is gone, or cannot be read, is still an image
+        from rrsim.images.current import recipe_now
+    except ImportError:  # the packages for images are not there; what was built is
         return ""
+    return recipe_now(name)
 
 
 def here(uri: str, images: Path, scratch: Path) -> Place:

@@ -23,7 +23,8 @@ from rrsim.backends.live.vm.host import Host
 from rrsim.backends.live.vm.pool import Pool
 from rrsim.backends.live.vm.vm import Options
 from rrsim.backends.live.wine.bench import BUNDLED, MAC
-from rrsim.images import store
+from rrsim.images import current, store
+from rrsim.images.errors import ImageError
 from rrsim.images.windows import expiry
 from rrsim.machine.adapters import Progress
 from rrsim.scenario.result import RunResult
@@ -96,7 +97,7 @@ async def make_bench(
     adapters.load(adapters.SERVERS, server)
     host = await Host.open(options.uri, progress=progress)
     try:
-        stored = _fit(options.image, progress)
+        stored = _fit(options.image, await asyncio.to_thread(current.recipe_now, options.image), progress)
         pool = await Pool.open(host)
         loaded = image.load(stored.folder)
         chosen = await _acceleration(host, pool, loaded, options, progress)
@@ -144,9 +145,18 @@ def _called(one: Any) -> str:
     return f"{one.name} ({one.vm.name} on {one.vm.host.info.name})" if isinstance(one, GuestPc) else str(one.name)
 
 
-def _fit(name: str, progress: Progress) -> store.Stored:
-    """Return the image of this name, if runs can be played on it today."""
-    stored = store.find(name)
+def _fit(name: str, recipe: str, progress: Progress) -> store.Stored:
+    """Return the image of this name, if runs can be played on it today: of ``recipe`` as it is now, else the newest."""
+    try:
+        stored = store.find(name, recipe)
+    except ImageError:
+        stored = store.find(name)
+    differs = current.changed(stored.built, recipe)
+    if differs:
+        progress(
+            f"the image {name} ({stored.built.digest[:12]}) is used as it was built on {stored.built.made[:10]}; since "
+            f"then another: {differs}; build it anew: rrsim image build {name}"
+        )
     ends_soon = expiry.require_usable(stored.built, live_clock.wall_time().date())
     if ends_soon:
         progress(ends_soon)

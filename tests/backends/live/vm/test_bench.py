@@ -13,7 +13,7 @@ import pytest
 from rrsim.backends.live import adapters, runner
 from rrsim.backends.live.vm import bench, lease
 from rrsim.backends.live.vm.host import Host
-from rrsim.images import store
+from rrsim.images import current, loader, store, wine_guest
 from tests.backends.live import runner_rig
 from tests.backends.live.vm import rig
 
@@ -24,7 +24,8 @@ pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An image of a few bytes, and adapters that need no build."""
     image = rig.pretend(tmp_path / "image")
-    monkeypatch.setattr(store, "find", lambda name: SimpleNamespace(folder=tmp_path / "image", built=image.built))
+    monkeypatch.setattr(store, "stored", lambda name: [store.Stored(image.built, tmp_path / "image")])
+    monkeypatch.setattr(current, "recipe_now", lambda name: "")
     monkeypatch.setattr(adapters, "load", lambda group, name: SimpleNamespace(prepare=_prepared))
     return image
 
@@ -65,6 +66,56 @@ def test_cases_take_their_machines_in_turns_on_the_host(image: Any, tmp_path: Pa
         await asyncio.gather(one.close(), host.close())
 
     rig.run(case())
+
+
+def test_an_image_whose_recipe_is_another_by_now_is_used_and_named(
+    image: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What differs and the command; the recipe is looked at where there is an event loop already."""
+    of_old, of_now = (msgspec.structs.replace(image.built, sources=word, digest=word * 64) for word in ("a", "b"))
+    builds = [store.Stored(of_old, tmp_path / "image")]
+    monkeypatch.undo()
+    monkeypatch.setattr(adapters, "load", lambda group, name: SimpleNamespace(prepare=_prepared))
+    monkeypatch.setattr(store, "stored", lambda name: builds)
+    monkeypatch.setattr(loader, "load", lambda name: image.built.description)
+    monkeypatch.setattr(loader, "folder_of", lambda name: Path("vm_images", name))
+    monkeypatch.setattr(wine_guest, "sources", lambda described, folder: asyncio.run(_word()))
+    said: list[str] = []
+    made(tmp_path, said)
+    (line,) = [one for one in said if "image" in one]
+    assert line == (
+        "the image wine-guest (aaaaaaaaaaaa) is used as it was built on 2026-01-01; since then another: the files of "
+        "vm_images/pretend, the builder, or the Windows parts that are laid into it; build it anew: rrsim image build "
+        "wine-guest"
+    )
+    builds.append(store.Stored(of_now, tmp_path / "image"))
+    said.clear()
+    assert made(tmp_path, said).bench.versions[1] == f"image wine-guest, {'b' * 64}", "the one of the recipe as it is"
+    assert not [one for one in said if "image" in one]
+
+
+async def _word() -> str:
+    return "b"
+
+
+@pytest.mark.parametrize("recipe", ["", "a"])
+def test_nothing_is_said_of_an_image_as_its_recipe_has_it_or_where_that_cannot_be_told(
+    image: Any, recipe: str
+) -> None:
+    assert current.changed(msgspec.structs.replace(image.built, sources="a"), recipe) == ""
+
+
+def test_a_recipe_that_cannot_be_read_fails_no_run() -> None:
+    assert current.recipe_now("no-such-image") == ""
+
+
+def test_what_differs_is_named_as_closely_as_it_is_known(image: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = msgspec.structs.replace(image.built.description, title="Another")
+    monkeypatch.setattr(loader, "load", lambda name: described)
+    monkeypatch.setattr(loader, "folder_of", lambda name: Path("vm_images", name))
+    assert current.changed(image.built, "b") == "its description (vm_images/pretend/image.toml)"
+    monkeypatch.undo()
+    assert current.changed(image.built, "b") == "its recipe", "there is no such folder any more"
 
 
 def _capable(one: runner.Bench) -> runner.Bench:
