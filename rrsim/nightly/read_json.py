@@ -12,8 +12,8 @@ from rrsim.scenario.result import Outcome
 
 FORMAT: Final = 1
 MOST_PROBLEMS: Final = 20
-OTHERS: Final = ("figures", "bugs", "checks", "comparisons", "rows")
-"""What the reports of other commands of rrsim begin with: they lie beside the results and tell of no runs."""
+OTHERS: Final = ("figures", "bugs", "checks", "comparisons", "rows", "models", "histories", "groups")
+"""What is in the reports of other commands of rrsim: they lie beside the results and tell of no runs one by one."""
 
 
 class _Run(msgspec.Struct):
@@ -38,7 +38,8 @@ def read_json(data: bytes, path: str) -> tuple[tuple[Run, ...], tuple[Problem, .
     """Return the runs of a report, and what could not be used of it. A report of another command has none."""
     try:
         whole = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        if "runs" not in whole and any(name in whole for name in OTHERS):
+        listed = bytes(whole.get("runs", b"")).startswith(b"[")  # a swarm's are a number
+        if not listed and any(name in whole for name in OTHERS):
             return (), ()
         report = msgspec.json.decode(data, type=_Report)
     except msgspec.MsgspecError as error:

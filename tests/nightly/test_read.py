@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from rrsim.report.junit import junit
 from rrsim.scenario.loader import load_text
 from rrsim.scenario.result import CheckResult, RunResult
 
+ROOT = Path(__file__).resolve().parents[2]
 CASE = """\
 rrsim: 1
 name: late
@@ -65,6 +69,23 @@ def test_what_rrsim_writes_can_be_read() -> None:
 def test_reports_of_other_commands_are_no_problem() -> None:
     for name in ("figures", "bugs", "checks"):
         assert read_json(json.dumps({name: []}).encode(), "x.json") == ((), ())
+
+
+@pytest.mark.parametrize("words", [
+    ("conform", str(ROOT / "tests" / "product" / "recorded.jsonl"), "--format", "json"),
+    ("swarm", "--seeds", "1..1", "--format", "json"),
+    ("search", "mac", "--max-states", "1", "--json", "found.json"),
+], ids=lambda words: words[0])
+def test_what_the_other_steps_of_a_night_write_is_no_problem(words: tuple[str, ...], tmp_path: Path) -> None:
+    """The commands themselves are asked: one whose report became another one must not fail every night from then on."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rrsim", *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, check=False, timeout=120,
+    )
+    kept = tmp_path / "found.json"
+    told = kept.read_bytes() if kept.is_file() else done.stdout
+    assert told.startswith(b"{"), done.stderr
+    assert read_json(told, "a.json") == ((), ())
 
 
 @pytest.mark.parametrize(
