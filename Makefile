@@ -48,13 +48,8 @@ test-vm: .venv/libvirt.stamp ## the tests with libvirt and QEMU, then a selectio
 	$(BIN)/rrsim conform out/vm-histories
 	$(BIN)/python -m pytest -m "libvirt and not nightly" tests/images tests/doctor
 
-OUT ?= out/nightly-vm
-nightly-vm: .venv/libvirt.stamp ## virtual machines with the real ten minutes, the machine contract, and the longer tests
-	mkdir -p $(OUT)
-	$(BIN)/rrsim image build wine-guest
-	$(BIN)/python -m pytest tests -m "libvirt" --junitxml $(OUT)/vm-tests.xml
-	$(BIN)/rrsim run scenarios/ --backend libvirt --cases scenarios/vm-nightly.txt --time-scale 1 --jobs $(JOBS) --format json --junit $(OUT)/vm.xml --html $(OUT)/vm.html --bundle-dir $(OUT)/failures/vm --histories $(OUT)/histories/vm > $(OUT)/vm.json
-	$(BIN)/rrsim conform $(OUT)/histories/vm
+nightly-vm: ## virtual machines with the real ten minutes, the machine contract, and the longer tests
+	.ci/nightly vm --jobs $(JOBS)
 
 nightly: .venv/dev.stamp ## a whole night, as unattended machines run it
 	.ci/nightly

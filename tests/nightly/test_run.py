@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rrsim.nightly import run as playing
 from rrsim.nightly.plan import CASES, PARTS, Step, night, second_try
 from rrsim.nightly.record import Record, StepRecord, code_of, night_code
 from rrsim.nightly.run import Player
+from rrsim.nightly.summary import summary
 from tests.processes import ends
 
 
@@ -195,6 +197,8 @@ def test_programs_come_from_the_environment_that_plays(bench: Bench, monkeypatch
     assert (bench.folder / "a.log").read_text() == ",all\n"
 
 
+ROOT = Path(__file__).resolve().parents[2]
+MADE_BY_HAND = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 MADE = "make[1]: *** [Makefile:51: nightly-vm] Error {}\n"
 
 
@@ -239,10 +243,48 @@ def test_the_plan() -> None:
                 assert wanted in words
             assert one.results == f"{one.name}.json"
             assert (f"--histories OUT/histories/{one.name}" in words) == (one.part != "simulator")
-    assert [one.part for one in night(["vm"], "OUT", first_seed=1)] == ["vm"] * 3
+    assert {one.part for one in night(["vm"], "OUT", first_seed=1)} == {"vm"}
     assert [one.name for one in steps if one.deep] == ["search-deep"]
     (swarm,) = (one.command for one in steps if one.name == "swarm")
     assert swarm[:4] == ("rrsim", "swarm", "--seeds", "50000000..")
+
+
+def test_in_virtual_machines_nothing_waits_for_anything_to_pass(bench: Bench) -> None:
+    """The real ten minutes, what the model says of them, and the tests are steps of their own, each with its code."""
+    steps = night(["vm"], str(bench.folder), first_seed=1, jobs=3)
+    ways = {one.command[:2] for one in steps}
+    assert {("rrsim", "run"), ("rrsim", "conform"), ("rrsim", "image"), ("pytest", "tests")} <= ways
+    assert all(one.counts for one in steps)
+    for name in ("make", "rrsim", "pytest"):
+        codes_of = 'case "$1" in run) exit 2;; conform) exit 1;; tests) exit 1;; esac; exit 70'
+        (bench.programs / name).write_text(f"#!/bin/sh\necho $0 $* >>{bench.folder}/played\n{codes_of}\n")
+        (bench.programs / name).chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{bench.programs}:{os.environ['PATH']}")
+        record = bench.player().play(steps)
+    assert {name: code for name, (_, code) in codes(record).items()} == {
+        "vm-binding": 70, "vm-doctor": 70, "vm-image": 70, "vm": 2, "vm-conform": 1, "vm-tests": 1, "vm-reap": 70,
+    }
+    assert record.exit_code == 1
+    page = summary(record, ())
+    assert all(f"| {one.name} | ended | {one.code} |" in page for one in record.steps)
+    assert len((bench.folder / "played").read_text().splitlines()) == len(steps)
+
+
+def test_the_scenarios_in_virtual_machines_have_the_real_ten_minutes() -> None:
+    """And what they leave is held against the model."""
+    (run,) = (one for one in night(["vm"], "OUT", first_seed=1, jobs=3) if one.name == "vm")
+    words = " ".join(run.command)
+    assert "--backend libvirt --time-scale 1 --jobs 3 --cases scenarios/vm-nightly.txt" in words
+    (conform,) = (one for one in night(["vm"], "OUT", first_seed=1) if one.name == "vm-conform")
+    assert conform.command[2] == run.command[run.command.index("--histories") + 1]
+
+
+def test_by_hand_the_same_steps_are_played_as_in_a_night() -> None:
+    """Make would stop at the first line that fails."""
+    done = subprocess.run(["make", "-n", "nightly-vm", "JOBS=3"], cwd=ROOT, env=MADE_BY_HAND, capture_output=True,
+                          text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == [".ci/nightly vm --jobs 3"]
 
 
 def test_what_real_machines_showed_is_held_against_the_model() -> None:
