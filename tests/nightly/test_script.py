@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import fcntl
 import os
@@ -16,6 +17,7 @@ import yaml
 
 from rrsim.backends.live.wine import parts
 from rrsim.doctor import boot, dialup, machines, wine
+from rrsim.images.windows import tools
 from rrsim.nightly.plan import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +118,87 @@ def test_packages_are_those_of_the_checks() -> None:
     assert machine | on_wine <= set(packages("vm"))
     assert not (machine | on_wine) & set(packages("simulator"))
     assert set(packages()) == set(packages(*PARTS))
+
+
+def needed(beginning: str) -> dict[str, list[str]]:
+    """What ``.ci/run`` has installed below the remark that begins so: programs, or files, with their packages."""
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (group,) = re.findall(rf"^# {re.escape(beginning)}.*\n((?:[^#\n].*\n)+)", text, re.MULTILINE)
+    found: dict[str, list[str]] = {}
+    for line in group.splitlines():
+        program = re.fullmatch(r'need (\S+) "?([^"]+)"?', line)
+        other = re.fullmatch(r"(.+) \|\| missing\+=\((.+)\)", line)
+        if program is None and other is None:
+            break
+        name, packages_ = (program or other).groups()  # type: ignore[union-attr]  # one of the two is there
+        found[name] = packages_.split()
+    return found
+
+
+MACHINES = "Virtual machines"
+SIBLINGS = {"mformat": "mcopy", "mmd": "mcopy", "qemu-io": "qemu-img", "debugfs": "mke2fs"}
+"""Programs that come with another one, in the same package."""
+SYSTEM_PROGRAMS = frozenset({
+    "apt-cache", "apt-get", "cat", "dpkg-deb", "id", "mount", "nice", "setpriv", "tar", "umount",
+})
+"""Programs of every Debian: packages apt, coreutils, dpkg, mount, tar and util-linux."""
+STARTERS = frozenset({"run", "_run", "Popen", "create_subprocess_exec", "check_output"})
+
+
+def with_helpers(path: Path) -> set[Path]:
+    """A test module and the modules of the tests that it imports, and those that they import."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        for node in ast.walk(ast.parse(one.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                folder = ROOT / str(node.module).replace(".", "/")
+                names = [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
+                waiting += [name for name in names if name.is_file()]
+    return found
+
+
+def programs_of(path: Path) -> set[str]:
+    """The programs that a module starts by name, or looks for (``NEEDED``)."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        first: list[ast.expr] = []
+        if isinstance(node, ast.Call) and node.args:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            start = node.args[0]
+            if called in STARTERS:
+                first = start.elts[:1] if isinstance(start, ast.List) else [start]
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("NEEDED", "command"):
+            elements = getattr(node.value, "elts", [])
+            first = elements if getattr(node.targets[0], "id", "") == "NEEDED" else elements[:1]
+        found |= {one.value for one in first if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return {name for name in found if re.fullmatch(r"[a-z][a-z0-9_-]+", name)}
+
+
+def test_packages_of_virtual_machines_are_those_of_continuous_integration() -> None:
+    """The night plays the longer tests too: it needs no less than a commit does."""
+    wanted = needed(MACHINES)
+    assert {"qemu-system-x86_64", "libvirtd", "mcopy", "swtpm_setup"} <= set(wanted)
+    listed = set(packages("vm"))
+    assert {name: there for name, there in wanted.items() if not set(there) <= listed} == {}
+    on_wine = needed("A real Windows program")
+    assert {name: there for name, there in on_wine.items() if not set(there) <= set(packages("wine"))} == {}
+
+
+def test_every_program_of_the_tests_with_libvirt_is_among_the_packages() -> None:
+    """A test that starts another program fails here first, and not in the night that lacks it."""
+    wanted = needed(MACHINES)
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if "mark.libvirt" in path.read_text("utf-8")]
+    marked = [path for path in marked if path != Path(__file__)]
+    started_ = {name for path in marked for helper in with_helpers(path) for name in programs_of(helper)}
+    assert {"xorriso", "mformat", "qemu-system-x86_64", "setpriv", "slirp-fullbolt"} <= started_
+    assert {name for name in started_ - SYSTEM_PROGRAMS if SIBLINGS.get(name, name) not in wanted} == set()
+    for program_, package in tools.PACKAGES.items():
+        assert package in wanted[program_]
 
 
 def test_packages_of_a_part_nobody_knows() -> None:
