@@ -79,7 +79,7 @@ def build(name: str, given: Given, *, again: bool = False) -> Stored:
     from rrsim.backends.live.state import state_home
     from rrsim.images import loader, store
     from rrsim.images.windows import build as builder
-    from rrsim.images.windows import build_state, media, recipe
+    from rrsim.images.windows import build_state, machine, media, recipe
 
     _check(given)
     try:
@@ -102,6 +102,11 @@ def build(name: str, given: Given, *, again: bool = False) -> Stored:
         ) from None
     except builder.BuildFailed as error:
         raise _failed(name, folder, error) from error
+    except machine.HostAway as error:
+        raise environment_error(
+            "libvirt to answer while the machine is at work", str(error),
+            f"rrsim doctor --for vm; then the same command again, which takes the machine up as it is; {folder}",
+        ) from error
     except build_state.BuildBusy as error:
         raise environment_error(f"to be the only one who builds {name}", str(error), "waiting for the other") from None
     return store.read(store.place(name, built.digest))

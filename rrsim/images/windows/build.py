@@ -2,12 +2,14 @@
 
 The machine comes from a :class:`~rrsim.images.windows.machine.Workshop`. Windows Setup itself cannot be taken up in its
 middle: when the builder was killed and the machine still runs, it is watched on; else that step begins with a new disk.
+A host that does not answer is waited for; one that stays away ends the build as a kill does, and the machine goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import shutil
 import ssl
@@ -22,8 +24,9 @@ from rrsim.backends.live import credentials
 from rrsim.images.description import Built
 from rrsim.images.windows import accounts, answer_check, answer_file, disks, expiry, marks, media, phases, recipe
 from rrsim.images.windows import provision_medium as provision
+from rrsim.images.windows.absence import ask
 from rrsim.images.windows.build_state import Book, locked
-from rrsim.images.windows.machine import Ended, MachineSpec, RealTime, Time, Vm, Workshop
+from rrsim.images.windows.machine import Ended, HostAway, MachineSpec, RealTime, Time, Vm, Workshop
 from rrsim.live_clock import fresh_secret, wall_time
 
 VERSION: Final = "1"
@@ -90,6 +93,7 @@ async def build(order: Order, around: Surroundings) -> Built:
 
     Raises:
         BuildFailed: a step failed.
+        HostAway: the host did not answer and stayed away; its machine goes on, and the next build takes it up.
         BuildBusy: somebody else builds it right now.
     """
     order.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,6 +178,8 @@ class _Build:
         self._around.say(f"{name} …")
         try:
             await do()
+        except HostAway:  # as when the builder is killed: the step is broken off, and its machine may be at work
+            raise
         except Exception as error:  # a build that is told to end is none of these: it leaves its machine to the next
             self._book.fail(name, str(error))
             raise BuildFailed(name, str(error) or type(error).__name__) from error
@@ -236,16 +242,22 @@ class _Build:
         return vm
 
     async def _watch(self, vm: Vm, log: Path, through: tuple[phases.Phase, ...], *, press_key: bool) -> None:
-        """Watch the machine to its end. One that failed is ended; a builder that is told to end leaves it running."""
+        """Watch the machine to its end. One that failed is ended.
+
+        A builder that is told to end, or whose host stays away, leaves the machine as it is.
+        """
         watch = phases.Watch(
             vm, log, self._order.folder / PICTURES, self._around.time, self._order.patience, self._around.say
         )
         try:
             seen = await watch.through(through, press_key=press_key)
-        except Exception:
-            await asyncio.to_thread(vm.destroy)
+        except HostAway:
             raise
-        await asyncio.to_thread(vm.destroy)
+        except Exception:
+            with contextlib.suppress(HostAway):  # what Windows failed at matters more; the next build ends the machine
+                await asyncio.to_thread(vm.destroy)
+            raise
+        await ask(vm.destroy, self._around.time, self._around.say)
         self._book.state.facts |= marks.facts(seen)
 
     async def _compact(self) -> None:

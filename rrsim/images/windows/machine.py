@@ -12,6 +12,10 @@ from rrsim.images.description import Hardware
 from rrsim.live_clock import monotonic_us
 
 
+class HostAway(RuntimeError):
+    """Whoever runs the machine does not answer. That says nothing about the machine, which may be at work as before."""
+
+
 class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A machine for building an image."""
 
@@ -33,7 +37,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vm(Protocol):
-    """One machine. Every call returns at once."""
+    """One machine. Every call returns at once, or raises :class:`HostAway`; asked again later it may well answer."""
 
     def running(self) -> bool:
         """Whether it is switched on."""
@@ -52,7 +56,7 @@ class Vm(Protocol):
 
 
 class Workshop(Protocol):
-    """Whoever runs machines: libvirt, in rrsim; something that plays one, in tests."""
+    """Whoever runs machines: libvirt, in rrsim; something that plays one, in tests. It may raise :class:`HostAway`."""
 
     def make(self, spec: MachineSpec) -> Vm:
         """Return a new machine, switched off; one of the same name is destroyed first."""

@@ -1,12 +1,13 @@
 """Waiting for Windows to go through its set-up, as its marks on the serial port tell it.
 
-Every wait has a limit. A picture of the screen is kept of every phase that begins and of every limit that is reached:
-it is mostly the only thing that says what Windows waits for.
+Every wait has a limit; time in which the host did not answer is not counted. A picture of the screen is kept of every
+phase that begins and of every limit that is reached: it is mostly the only thing that says what Windows waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from rrsim.images.windows import marks
-from rrsim.images.windows.machine import Time, Vm
+from rrsim.images.windows import absence, marks
+from rrsim.images.windows.machine import HostAway, Time, Vm
 
 MINUTE_US: Final = 60_000_000
 LOOK_EVERY_US: Final = 500_000
@@ -82,6 +83,7 @@ class Watch:
 
         Raises:
             SetupFailed: a limit was reached, a step failed, the machine went off too early, or restarts for ever.
+            HostAway: the host did not answer for longer than :data:`absence.LIMIT_US`; nothing is known of the machine.
         """
         if press_key:
             self._keys_until_us = self._begun_us + int(KEY_FOR_US * self._patience)
@@ -93,8 +95,7 @@ class Watch:
             await self._refuse(seen)
             if any(mark.kind == "done" for mark in seen):
                 return await self._off(seen)
-            running = await asyncio.to_thread(self._vm.running)
-            if not running:
+            if not await self._running():
                 seen = self._marks()
                 if any(mark.kind == "done" for mark in seen):
                     return seen
@@ -111,9 +112,9 @@ class Watch:
 
     async def _off(self, seen: tuple[marks.Mark, ...]) -> tuple[marks.Mark, ...]:
         """Wait until Windows, which said that it is done, has switched the machine off."""
-        end_us = self._time.monotonic_us() + int(OFF_LIMIT_US * self._patience)
-        while await asyncio.to_thread(self._vm.running):
-            if self._time.monotonic_us() > end_us:
+        self._begun_us = self._time.monotonic_us()
+        while await self._running():
+            if self._time.monotonic_us() - self._begun_us > OFF_LIMIT_US * self._patience:
                 picture = await self._picture("limit-shutdown")
                 raise SetupFailed(
                     f"expected Windows to shut down within {OFF_LIMIT_US * self._patience / MINUTE_US:g} minutes after "
@@ -123,10 +124,18 @@ class Watch:
         self._say("Windows has shut down")
         return seen
 
+    async def _running(self) -> bool:
+        """Whether the machine runs. A host that does not answer is waited for, and no limit runs meanwhile."""
+        running, away_us = await absence.ask(self._vm.running, self._time, self._say)
+        self._begun_us += away_us
+        self._keys_until_us += away_us
+        return running
+
     async def _press(self, at: int) -> None:
         """Press a key until Setup runs. Never later: the key would start Setup from the medium once more."""
         if at == 0 and self._time.monotonic_us() < self._keys_until_us:
-            await asyncio.to_thread(self._vm.press_key, KEY)
+            with contextlib.suppress(HostAway):  # the next look at the machine waits for the host
+                await asyncio.to_thread(self._vm.press_key, KEY)
 
     async def _notice(self, begun: list[str], seen: tuple[marks.Mark, ...]) -> None:
         if begun and begun[-1] != self._reached:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rrsim.images.windows import build, media, phases, recipe
-from rrsim.images.windows.machine import MachineSpec
+from rrsim.images.windows.machine import HostAway, MachineSpec
 from tests.images.windows.media_rig import openssh_zip, virtio_iso, wim, windows_iso
 
 ROOT = Path(__file__).parents[3] / "vm_images"
@@ -69,6 +69,8 @@ class Play:
         self.facts = dict(FACTS)
         self.certificate = CERTIFICATE
         self.step_us = STEP_US
+        self.away: tuple[int, int] = (0, 0)
+        """From when to when the host does not answer, in microseconds."""
 
 
 class PlayedVm:
@@ -78,10 +80,16 @@ class PlayedVm:
         self.clock, self.spec, self.play = clock, spec, play
         self.on = False
         self.keys: list[int] = []
-        self.destroyed = 0
+        self.told_to_end = self.destroyed = 0
         self.steps: list[str] = []
 
+    def asked(self) -> None:
+        """Say nothing if the host is away."""
+        if self.play.away[0] <= self.clock.now_us < self.play.away[1]:
+            raise HostAway("the connection broke")
+
     def running(self) -> bool:
+        self.asked()
         return self.on
 
     def start(self) -> None:
@@ -100,6 +108,7 @@ class PlayedVm:
             self.clock.after(self.play.step_us, self.go_on)
 
     def press_key(self, name: str) -> None:
+        self.asked()
         self.keys.append(self.clock.now_us)
         if len(self.keys) == 10 and self.play.needs_key:
             self.clock.after(self.play.step_us, self.go_on)
@@ -134,6 +143,8 @@ class PlayedVm:
             log.write(f"\r\n@rrsim {text}\r\n".encode())
 
     def destroy(self) -> None:
+        self.told_to_end += 1
+        self.asked()
         self.destroyed += 1
         self.on = False
 

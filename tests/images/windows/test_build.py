@@ -13,7 +13,8 @@ import pytest
 from rrsim.images.windows import accounts, build, build_state, phases
 from rrsim.images.windows.build import BuildFailed
 from rrsim.images.windows.build_state import BuildBusy
-from tests.images.windows.build_rig import CERTIFICATE, MINUTE_US, PICTURE, STEP_US, Killed, Rig
+from rrsim.images.windows.machine import HostAway
+from tests.images.windows.build_rig import CERTIFICATE, MINUTE_US, PICTURE, STEP_US, Killed, PlayedVm, Rig
 
 
 @pytest.fixture
@@ -203,6 +204,63 @@ def test_a_killed_builder_s_machine_is_watched_on(rig: Rig) -> None:
     assert len(rig.workshop.made) == 2
     assert len(rig.disks) == 1
     assert accounts.load(rig.image) == passwords
+
+
+@pytest.mark.parametrize("begin_us", [1_000_000, 9 * STEP_US // 2, (len(phases.INSTALL) + 1) * STEP_US + 1])
+def test_a_host_that_is_away_for_a_while_costs_nothing(rig: Rig, begin_us: int) -> None:
+    """Before Setup asked for a key, in the middle, and just when Windows says it is done and switches itself off."""
+    rig.workshop.play.away = (begin_us, begin_us + 9 * MINUTE_US)
+    run(rig)
+    assert [vm.spec.boot_from_media for vm in rig.workshop.made] == [True, False]
+    assert len(rig.disks) == 1
+    assert all(vm.destroyed == 1 for vm in rig.workshop.made)
+    assert "the host does not answer, the machine is left alone: the connection broke" in rig.said
+    assert rig.said.count("the host answers again") == 1
+
+
+def test_no_limit_runs_while_the_host_is_away(rig: Rig) -> None:
+    """A machine that hangs is given up as late as it would be otherwise, and the absence on top of it."""
+    rig.workshop.play.stop_before = "windowspe"
+    rig.workshop.play.away = (5 * MINUTE_US, 14 * MINUTE_US)
+    with pytest.raises(BuildFailed, match=r"windowspe to begin within 10 minutes.*saw nothing of it after 10\.0"):
+        run(rig)
+    assert 19 * MINUTE_US <= rig.clock.now_us < 20 * MINUTE_US
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_host_that_stays_away_ends_the_build_which_is_taken_up_again(rig: Rig, *, ends: bool) -> None:
+    """Its machine goes on, and is found again: at work, or off after Windows was done."""
+    rig.workshop.play.away = (9 * STEP_US // 2, 10**15)
+    with pytest.raises(HostAway, match=r"answer again within 10 minutes, saw: the connection broke; .* build again"):
+        run(rig)
+    (install,) = rig.workshop.made
+    assert install.told_to_end == 0
+    state = msgspec.json.decode((rig.folder / build_state.FILE).read_bytes(), type=build_state.State)
+    assert [(step.name, step.failure) for step in state.steps if not step.finished] == [("install", "")]
+    rig.workshop.play.away = (0, 0)
+    if ends:
+        asyncio.run(rig.clock.pause(120 * MINUTE_US))
+        assert not install.on
+    run(rig)
+    assert [vm.spec.boot_from_media for vm in rig.workshop.made] == [True, False]
+    assert len(rig.disks) == 1
+
+
+def test_what_windows_failed_at_is_told_though_the_host_goes_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that could not be ended is ended by the next build, which begins the installation anew."""
+    rig.workshop.play.fails = "openssh"
+
+    def away(_vm: PlayedVm) -> None:
+        raise HostAway("the connection broke")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlayedVm, "destroy", away)
+        with pytest.raises(BuildFailed, match="openssh to succeed inside Windows"):
+            run(rig)
+    rig.workshop.play.fails = ""
+    run(rig)
+    assert rig.workshop.made[0].destroyed
+    assert len(rig.disks) == 2
 
 
 def test_a_killed_builder_s_machine_that_ended_well_is_taken_as_it_is(rig: Rig) -> None:

@@ -17,6 +17,7 @@ from rrsim.cli.main import run
 from rrsim.images import store
 from rrsim.images.windows import build, media, recipe, verify
 from rrsim.images.windows.build_state import BuildBusy
+from rrsim.images.windows.machine import HostAway
 from rrsim.images.windows.verify import Finding, Report
 from rrsim.live_clock import wall_time
 from tests.images.windows.verify_rig import ROOT
@@ -98,6 +99,7 @@ def failed(step: str, cause: Exception) -> build.BuildFailed:
     (failed("check inputs", media.InputWrong("expected a medium, saw a cat")), 64, "saw a cat"),
     (failed("install", RuntimeError("look at 007.png")), 70, "the step 'install' of building windows-11"),
     (BuildBusy("another builder at work"), 70, "another builder at work"),
+    (HostAway("expected the host to answer"), 70, "the same command again, which takes the machine up as it is"),
     (KeyboardInterrupt(), 70, "what is done is kept"),
 ])  # fmt: skip
 def test_how_a_build_ends_is_said_with_what_to_do(

@@ -4,6 +4,9 @@ A machine here outlives the builder that made it: when a builder was killed, the
 running, and renews its lease; one that has gone off meanwhile gives its state (firmware settings, TPM) to the builder's
 files. A machine whose builder is gone belongs to whoever comes first: the same build, or ``rrsim reap``.
 
+A libvirt that does not answer is a host that is away, to the builder. A connection that was lost is opened anew at the
+next call, however much later that is: the machines go on meanwhile, and their leases are taken up again.
+
 The builder calls from threads, while leases are renewed on the event loop that the workshop was opened on.
 """
 
@@ -23,9 +26,9 @@ import msgspec
 
 from rrsim.backends.live.vm import accelerator, lease, screen, tpm_state, workshop_xml
 from rrsim.backends.live.vm.accelerator import Acceleration
-from rrsim.backends.live.vm.errors import DiskFull, HostRefused, VmError
+from rrsim.backends.live.vm.errors import DiskFull, HostLost, HostRefused, HostSlow, LeaseLost, VmError, VmMissing
 from rrsim.backends.live.vm.host import Host, Progress
-from rrsim.images.windows.machine import MachineSpec
+from rrsim.images.windows.machine import HostAway, MachineSpec
 
 T = TypeVar("T")
 PURPOSE: Final = "build"
@@ -34,6 +37,10 @@ CALL_LIMIT_S: Final = 180.0
 """No call of a builder takes longer; the host's own limits are shorter."""
 START_LIMIT_S: Final = 120.0
 KEY_HELD_MS: Final = 100
+NO_ANSWER: Final = frozenset({6, 38, 39, 68})
+"""libvirt's errors that speak of the way to a machine, not of the machine: the connection is invalid, a system call on
+it failed, its protocol broke, or something else kept the machine busy (``VIR_ERR_INVALID_CONN``, ``_SYSTEM_ERROR``,
+``_RPC``, ``_OPERATION_TIMEOUT``)."""
 
 
 class Elsewhere(VmError):
@@ -48,6 +55,7 @@ class Workshop:
         self.host, self.folder, self.acceleration = host, folder.absolute(), acceleration
         self._loop = asyncio.get_running_loop()
         self._machines: dict[str, Machine] = {}
+        self._lost = False
 
     @classmethod
     async def open(
@@ -86,8 +94,9 @@ class Workshop:
         Raises:
             Elsewhere: the name belongs to another builder that is at work.
             HostRefused: libvirt does not accept the machine.
+            HostAway: libvirt does not answer.
         """
-        return self.wait(self._make(spec))
+        return self.wait(self.asked(lambda: self._make(spec)))
 
     def find(self, name: str) -> Machine | None:
         """Return this build's machine of this name if it is switched on.
@@ -96,8 +105,36 @@ class Workshop:
 
         Raises:
             Elsewhere: another process watches it right now.
+            HostAway: libvirt does not answer.
         """
-        return self.wait(self._find(name))
+        return self.wait(self.asked(lambda: self._find(name)))
+
+    async def asked(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something on the host; open a connection that was lost anew before.
+
+        Raises:
+            HostAway: libvirt does not answer, or there is no way to it.
+        """
+        try:
+            await self._come_back()
+            return await work()
+        except HostLost as error:
+            self._lost = True
+            raise HostAway(str(error)) from error
+        except HostSlow as error:
+            raise HostAway(str(error)) from error
+
+    async def _come_back(self) -> None:
+        if not self._lost:
+            return
+        try:
+            host = await Host.open(self.host.uri)
+        except VmMissing as error:
+            raise HostLost(str(error)) from error
+        old, self.host, self._lost = self.host, host, False
+        await old.close()
+        for machine in self._machines.values():
+            await machine.hold_again()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Have the event loop do something, from another thread, and return what came of it."""
@@ -108,7 +145,14 @@ class Workshop:
         if here is self._loop:
             work.close()
             raise RuntimeError("expected to be called from a thread, saw the workshop's own event loop; use to_thread")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_LIMIT_S)
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return asked.result(CALL_LIMIT_S)
+        except TimeoutError as error:
+            asked.cancel()
+            raise HostAway(
+                f"expected libvirt at {self.host.uri} to be done within {CALL_LIMIT_S:g} s, saw it still at work"
+            ) from error
 
     async def _make(self, spec: MachineSpec) -> Machine:
         old = await self._find(spec.name)
@@ -165,7 +209,7 @@ class Machine:
     def __init__(self, workshop: Workshop, held: lease.Held) -> None:
         """Hold the machine whose domain the lease is in."""
         self.held = held
-        self._workshop, self._host = workshop, workshop.host
+        self._workshop = workshop
         self._files: list[Callable[[], None]] = []
         """What is put in place before the machine is switched on."""
 
@@ -177,30 +221,68 @@ class Machine:
         Raises:
             DiskFull: it was halted, because the host's disk is full.
             LeaseLost: somebody cleared it away.
+            HostAway: libvirt does not answer.
         """
-        return self._workshop.wait(self._running())
+        return self._ask(self._running)
 
     def start(self) -> None:
         """Switch it on.
 
         Raises:
             HostRefused: QEMU does not start; the text has its own words.
+            HostAway: libvirt does not answer. The machine may have been switched on.
         """
-        self._workshop.wait(self._start())
+        self._workshop.wait(self._workshop.asked(self._start))
 
     def destroy(self) -> None:
-        """Cut its power, give its state to the files it belongs to, and forget it. The files stay."""
-        self._workshop.wait(self.end())
+        """Cut its power, give its state to the files it belongs to, and forget it. The files stay.
+
+        Raises:
+            HostAway: libvirt does not answer; it can be asked again.
+        """
+        self._ask(self.end)
 
     def press_key(self, name: str) -> None:
-        """Press a key and let it go: ``spc``, ``ret`` …, as QEMU names them."""
-        self._workshop.wait(self._press(name))
+        """Press a key and let it go: ``spc``, ``ret`` …, as QEMU names them.
+
+        Raises:
+            HostAway: libvirt does not answer.
+        """
+        self._ask(lambda: self._press(name))
 
     def screenshot(self) -> bytes:
-        """Return the screen as PNG."""
-        return self._workshop.wait(self._picture())
+        """Return the screen as PNG.
+
+        Raises:
+            HostAway: libvirt does not answer.
+        """
+        return self._ask(self._picture)
+
+    def _ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Have something done that can be asked for again: an error on the way to the machine is no failure of it."""
+        try:
+            return self._workshop.wait(self._workshop.asked(work))
+        except HostRefused as error:
+            if error.code not in NO_ANSWER:
+                raise
+            raise HostAway(str(error)) from error
 
     # --- the workshop's -----------------------------------------------------------------------------------------------
+
+    @property
+    def _host(self) -> Host:
+        return self._workshop.host
+
+    async def hold_again(self) -> None:
+        """Take up the lease over a connection that was opened anew."""
+        await self.held.stop()
+        if self.held.lost is not None:
+            return
+        self.held = lease.Held(self._host, self.held.name, self.held.uuid, self.held.lease)
+        try:
+            await self.held.renew()
+        except LeaseLost as error:
+            self.held.lost = error
 
     async def define(self, spec: MachineSpec) -> None:
         """Give libvirt the machine's definition."""

@@ -12,14 +12,14 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from rrsim.backends.live.vm import domain_xml, tpm_state, workshop, workshop_xml
+from rrsim.backends.live.vm import domain_xml, lease, tpm_state, workshop, workshop_xml
 from rrsim.backends.live.vm.accelerator import Acceleration
-from rrsim.backends.live.vm.errors import DiskFull, HostRefused, LeaseLost, VmMissing
+from rrsim.backends.live.vm.errors import DiskFull, HostLost, HostRefused, HostSlow, LeaseLost, VmMissing
 from rrsim.backends.live.vm.host import Host
 from rrsim.backends.live.vm.workshop import Workshop
 from rrsim.images.description import Built, Hardware
 from rrsim.images.windows import recipe
-from rrsim.images.windows.machine import MachineSpec
+from rrsim.images.windows.machine import HostAway, MachineSpec
 from tests.backends.live.vm import rig
 
 IMAGES = Path(__file__).parents[4] / "vm_images"
@@ -218,7 +218,10 @@ class Told:
 async def machine_on(answer: object, lost: Exception | None = None) -> Any:
     """A machine of the workshop on a host that is told what to say."""
     host: Any = Told(answer)
-    held: Any = SimpleNamespace(name="rrsim-build-x", uuid="u-1", lost=lost)
+    async def stop() -> None:
+        """Nothing is renewed here."""
+
+    held: Any = SimpleNamespace(name="rrsim-build-x", uuid="u-1", lost=lost, stop=stop)
     return workshop.Machine(Workshop(host, Path("/b"), Acceleration("tcg", "a test")), held)
 
 
@@ -233,6 +236,80 @@ def test_a_machine_that_is_halted_or_was_cleared_away_says_why() -> None:
             await asyncio.to_thread(full.running)
         with pytest.raises(LeaseLost, match="gone"):
             await asyncio.to_thread((await machine_on((1, 1), LeaseLost("gone"))).running)
+
+    rig.run(case())
+
+
+def test_a_libvirt_that_does_not_answer_is_a_host_that_is_away() -> None:
+    """And no failure of the machine; what libvirt says of the machine itself is one."""
+    libvirt = pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
+    numbers = {
+        libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_RPC,
+        libvirt.VIR_ERR_OPERATION_TIMEOUT,
+    }
+    assert numbers == workshop.NO_ANSWER
+
+    async def case() -> None:
+        busy = HostRefused("look: Timed out during operation: cannot acquire state change lock", 68)
+        for trouble in (HostSlow("look: no answer"), HostLost("look: the connection broke"), busy):
+            for asked in ("running", "destroy", "screenshot"):
+                one = await machine_on(trouble)
+                with pytest.raises(HostAway, match="look: "):
+                    await asyncio.to_thread(getattr(one, asked))
+        broken = await machine_on(HostRefused("look: internal error: the monitor is gone", 1))
+        with pytest.raises(HostRefused, match="the monitor is gone"):
+            await asyncio.to_thread(broken.running)
+
+    rig.run(case())
+
+
+def test_a_call_that_never_ends_is_a_host_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "CALL_LIMIT_S", 0.05)
+
+    async def case() -> None:
+        one = await machine_on((1, 1))
+        one._workshop.host.call = lambda *_: asyncio.Event().wait()
+        with pytest.raises(HostAway, match=r"done within 0\.05 s, saw it still at work"):
+            await asyncio.to_thread(one.running)
+
+    rig.run(case())
+
+
+def test_a_connection_that_was_lost_for_good_is_opened_anew_and_the_lease_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On libvirt's mock: the connection is declared lost, libvirt stays away for two calls, then it is back."""
+    pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
+    refusals = [VmMissing("libvirt does not answer"), HostSlow("open: no answer")]
+    real = Host.open
+
+    async def opened(uri: str = "", **more: Any) -> Host:
+        if refusals:
+            raise refusals.pop(0)
+        return await real(uri, **more)
+
+    async def case() -> None:
+        first = await real(rig.MOCK)
+        shop = Workshop(first, tmp_path, Acceleration("tcg", "a test"))
+        held = await lease.claim(first, f"rrsim-build-{os.getpid()}", lease.mine(tmp_path, workshop.PURPOSE))
+        assert held is not None
+        one = shop._machines[held.name] = workshop.Machine(shop, held)
+        await first.call("start", lambda c: c.lookupByUUIDString(held.uuid).create())
+        try:
+            assert await asyncio.to_thread(one.running)
+            first._tell(HostLost("it did not come back"))
+            monkeypatch.setattr(Host, "open", opened)
+            for says in ("did not come back", "does not answer", "no answer"):
+                with pytest.raises(HostAway, match=says):
+                    await asyncio.to_thread(one.running)
+            assert await asyncio.to_thread(one.running)
+            assert shop.host is not first
+            assert (one.held.host, one.held.uuid, one.held.lost) == (shop.host, held.uuid, None)
+            there = (await lease.holders(shop.host))[held.uuid][1]
+            assert there.beat_s == one.held.lease.beat_s
+        finally:
+            await lease.remove_domain(shop.host, held.uuid)
+            await shop.close()
 
     rig.run(case())
 
