@@ -66,7 +66,7 @@ def build_command(
         list[str] | None, typer.Option(help="Windows: KIND=DIGEST, a checksum that must hold; may be repeated.")
     ] = None,
     uri: Annotated[str, typer.Option(help="Windows: libvirt's connection URI; default: this computer's.")] = "",
-    accelerator: Annotated[str, typer.Option(help="Windows: kvm or tcg; default: KVM if the processor has it.")] = "",
+    accelerator: Annotated[str, typer.Option(help="Windows: kvm or tcg; default: KVM where it works.")] = "",
     format_: Format = "text",
 ) -> None:
     """Build an image, unless there is one of the same recipe and the same files; print its folder.
@@ -109,7 +109,7 @@ def _build_wine_guest(name: str, *, again: bool) -> Any:
 def verify_command(
     name: Name,
     uri: Annotated[str, typer.Option(help="libvirt's connection URI; default: this computer's.")] = "",
-    accelerator: Annotated[str, typer.Option(help="kvm or tcg; default: KVM if the processor has it.")] = "",
+    accelerator: Annotated[str, typer.Option(help="kvm or tcg; default: KVM where it works.")] = "",
     format_: Format = "text",
 ) -> None:
     """Ask a built image of Windows what nobody could look up; print the answers and keep them beside the image.

@@ -164,7 +164,7 @@ def verify(name: str, uri: str = "", accelerator: str = "") -> tuple[Report, Pat
 
 async def _verify(stored: Stored, uri: str, forced: str) -> tuple[Report, Path]:
     from rrsim import live_clock
-    from rrsim.backends.live.vm import accelerator, image, subject, subject_windows, tpm_state
+    from rrsim.backends.live.vm import image, subject, subject_windows, tpm_state, workshop_acceleration
     from rrsim.backends.live.vm.host import Host
     from rrsim.backends.live.vm.pool import Pool
     from rrsim.images.windows import expiry
@@ -178,12 +178,12 @@ async def _verify(stored: Stored, uri: str, forced: str) -> tuple[Report, Path]:
     host = await Host.open(uri, progress=say)
     try:
         tpm_state.require_own(host)
-        believed = await accelerator.choose(host)
-        chosen = await accelerator.choose(host, forced)
+        offered = await workshop_acceleration.choose(host, progress=say)
+        chosen = await workshop_acceleration.choose(host, forced, progress=say) if forced else offered
         say(f"machines run with {chosen.text()}")
         one = subject.VmSubject(subject.Surroundings(
             host=host, pool=await Pool.open(host), image=loaded, acceleration=chosen,
-            kvm_offered=believed.kind == "kvm", entrances=subject_windows.WindowsEntrances(loaded),
+            kvm_offered=offered.kind == "kvm", entrances=subject_windows.WindowsEntrances(loaded),
             person=subject_windows.WindowsPerson(loaded), folder=stored.folder, say=say,
         ))  # fmt: skip
         try:

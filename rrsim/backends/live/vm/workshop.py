@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rrsim.backends.live.vm import accelerator, lease, screen, tpm_state, workshop_xml
+from rrsim.backends.live.vm import lease, screen, tpm_state, workshop_acceleration, workshop_xml
 from rrsim.backends.live.vm.accelerator import Acceleration
 from rrsim.backends.live.vm.errors import DiskFull, HostLost, HostRefused, HostSlow, LeaseLost, VmError, VmMissing
 from rrsim.backends.live.vm.host import Host, Progress
@@ -66,17 +66,18 @@ class Workshop:
         Args:
             folder: the build's own folder.
             uri: libvirt's connection URI; empty: this computer's.
-            forced: ``kvm`` or ``tcg``; empty: KVM if the processor has it.
+            forced: ``kvm`` or ``tcg``; empty: KVM if it is proved to work, or cannot be tried and the processor has it.
             progress: hears what takes long.
 
         Raises:
             VmMissing: libvirt or QEMU is missing, or is one whose files this process cannot read.
             HostSlow: no answer.
+            NoFreeSlot: KVM is to be tried, and other runs kept every slot busy.
         """
         host = await Host.open(uri, progress=progress)
         try:
             tpm_state.require_own(host)
-            return cls(host, folder, await accelerator.choose(host, forced, progress=progress))
+            return cls(host, folder, await workshop_acceleration.choose(host, forced, progress=progress))
         except BaseException:
             await host.close()
             raise
