@@ -18,14 +18,16 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.vm import ready, slots, undo
+from rrsim.backends.live.vm.errors import GuestNeverBooted
 from rrsim.backends.live.vm.guest_pc import GuestMachine, GuestPc
-from rrsim.backends.live.vm.guest_port import GuestPort
+from rrsim.backends.live.vm.guest_port import GuestPort, GuestRefused, PortLost
 from rrsim.backends.live.vm.guest_site import GuestSite, digest_of_tree
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
 from rrsim.backends.live.vm.lease import Held
 from rrsim.backends.live.vm.pool import Pool
 from rrsim.backends.live.vm.vm import Options, Vm
+from rrsim.backends.live.wine.power import MachineFailed, NotPossible
 from rrsim.machine.adapters import AgentAdapter
 
 ANSWER_LIMIT_S: Final = 60.0
@@ -58,7 +60,8 @@ async def with_ready_state(fleet: Fleet, adapter: AgentAdapter) -> Fleet:
     """Return the fleet with a ready state that the agent's build is laid into; it is made unless the host has it.
 
     Raises:
-        VmError: it cannot be made.
+        GuestNeverBooted: the image did not come up; the text has the end of its console and the last events.
+        VmError: it cannot be made for another reason.
     """
     notes = _Notes()
     await adapter.lay_in(notes)
@@ -70,9 +73,17 @@ async def with_ready_state(fleet: Fleet, adapter: AgentAdapter) -> Fleet:
         vm = await _create(fleet, await _slot(fleet), disk)
         made.append(vm)
         pc = pc_of(vm, "ready", fleet.folder or Path(), lambda _: None, ended=_leave)
-        await pc.power_on()
-        await adapter.lay_in(pc)
-        await pc.site_of_guest.let_go()
+        try:
+            await pc.power_on()
+            await adapter.lay_in(pc)
+            await pc.site_of_guest.let_go()
+        except (MachineFailed, NotPossible, PortLost, GuestRefused, TimeoutError) as error:
+            # The machine goes now, so what it said last goes into the error; a case's own machine can be kept.
+            raise GuestNeverBooted(
+                f"{vm.name}: expected a machine of the image {fleet.image.built.description.name} at its welcome "
+                f"screen, to start others from, saw: {type(error).__name__}: {error}; {await vm.last_seen()}\n"
+                "to look inside: the same command with --cold --keep-vm failed"
+            ) from error
         return vm
 
     try:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from rrsim.backends.live.vm import base, lease, machines, ready, save_image, threads, undo, watching
-from rrsim.backends.live.vm.errors import VmError
+from rrsim.backends.live.vm.errors import GuestNeverBooted, VmError
 from rrsim.backends.live.vm.host import Host
 from rrsim.backends.live.vm.vm import Options
-from rrsim.backends.live.wine.power import MachineFailed
 from tests.backends.live.vm import rig
 from tests.backends.live.vm.rig import run
 
@@ -165,7 +164,10 @@ def test_nothing_is_left_where_a_ready_state_cannot_be_made(
                 assert not watches
                 assert not [name for name in await pool.names() if name.startswith("ready-")]
                 if any(one.startswith("open org.rrsim") for one in asked[:step]):
-                    assert isinstance(caught.value, MachineFailed | asyncio.CancelledError), "the mock has no ports"
+                    assert isinstance(caught.value, GuestNeverBooted | asyncio.CancelledError), "the mock has no ports"
+                    if how == "fails":
+                        assert "saw: MachineFailed: " in str(caught.value), "what happened, and what was seen last"
+                        assert "end of the console:" in str(caught.value)
                     break
                 if how == "cancelled":
                     assert me.uncancel() == 0

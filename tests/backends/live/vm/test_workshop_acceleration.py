@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rrsim import live_clock
 from rrsim.backends.live.vm import (
     accelerator,
     image,
@@ -117,7 +118,8 @@ def test_what_a_run_has_found_out_counts_without_a_kernel(tried: Tried, answer: 
     """In the file that the runs' bench keeps."""
     from rrsim.backends.live.state import state_home
 
-    accelerator._remember(state_home() / "accelerators.json", tried.host, answer)
+    found = accelerator.Remembered(answer, live_clock.wall_time_us() // 1_000_000)
+    accelerator._remember(state_home() / "accelerators.json", tried.host, found)
     chosen = tried.choose()
     assert (chosen.kind, chosen.proved, tried.boots) == (kind, True, 0)
 
