@@ -76,7 +76,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Gives 64 random hexadecimal digits."""
     say: Callable[[str], None]
     """Told what goes on, a line each."""
-    write_medium: Callable[[Path, bytes, bytes, Path, Path | None, Path], None] = provision.write
+    write_medium: Callable[[Path, bytes, bytes, Path, bytes | None, Path], None] = provision.write
     create_disk: Callable[[Path, int], None] = disks.create
     compact_disk: Callable[[Path, Path], None] = disks.compact
 
@@ -109,9 +109,10 @@ class _Build:
         self._said = order.recipe.description
         self._work = order.folder / "work"
         scripts = {path.name: media.checksum(path) for path in provision.scripts()}
-        self._scripts = scripts
+        book = provision.phonebook(None, modem=self._said.hardware.modem) or b""  # the reader's own is among the inputs
+        self._scripts = scripts | {"dial-up entries": hashlib.sha256(book).hexdigest()}
         self._book = Book(
-            order.folder, recipe.digest(order.recipe, scripts | {"builder": VERSION}),
+            order.folder, recipe.digest(order.recipe, self._scripts | {"builder": VERSION}),
             lambda: around.now().isoformat(timespec="seconds"),
         )
         self._key = ""
@@ -204,9 +205,12 @@ class _Build:
         accounts.keep(order.folder, passwords)
         said = provision.settings(order.recipe, self._book.state.inputs["openssh"])
         await asyncio.to_thread(
-            self._around.write_medium, self._medium, answers, said, order.inputs.openssh, order.inputs.phonebook,
+            self._around.write_medium, self._medium, answers, said, order.inputs.openssh, self._phonebook(),
             self._work / "medium",
         )
+
+    def _phonebook(self) -> bytes | None:
+        return provision.phonebook(self._order.inputs.phonebook, modem=self._said.hardware.modem)
 
     async def _make(self) -> None:
         old = await asyncio.to_thread(self._around.workshop.find, self._name)

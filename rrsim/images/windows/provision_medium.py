@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rrsim.backends.live.dialup import phonebook as dialling
 from rrsim.images.windows import answer_file, tools
 from rrsim.images.windows.recipe import Recipe
 
@@ -51,10 +52,28 @@ def settings(recipe: Recipe, openssh_sha256: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode(said)) + b"\n"
 
 
+def phonebook(given: Path | None, *, modem: bool) -> bytes | None:
+    """Return the dial-up entries that Windows gets for all its users, as a file of its own kind.
+
+    They are the reader's own, else one entry that dials with the modem; without a modem there are none.
+
+    Raises:
+        MediumFailed: the reader's file cannot be read.
+    """
+    if given is None:
+        return dialling.entry().encode("ascii") if modem else None
+    try:
+        return given.read_bytes()
+    except OSError as error:
+        raise MediumFailed(f"expected to read dial-up entries from {given}, saw: {error}; where is it?") from error
+
+
 def write(
-    target: Path, answers: bytes, said: bytes, openssh: Path, phonebook: Path | None, scratch: Path
+    target: Path, answers: bytes, said: bytes, openssh: Path, book: bytes | None, scratch: Path
 ) -> None:
     """Write the medium to ``target``; ``scratch`` is a folder that is made for it and removed.
+
+    ``book``: what :func:`phonebook` returned.
 
     Raises:
         MediumFailed: there is no space, or a file cannot be read.
@@ -69,8 +88,8 @@ def write(
         for script in scripts():
             (scratch / script.name).write_bytes(_with_windows_lines(script.read_bytes()))
         shutil.copyfile(openssh, scratch / OPENSSH)
-        if phonebook is not None:
-            shutil.copyfile(phonebook, scratch / PHONEBOOK)
+        if book is not None:
+            (scratch / PHONEBOOK).write_bytes(book)
         for path in (*scratch.iterdir(), scratch):
             os.utime(path, (MADE_AT_S, MADE_AT_S))
         beside.unlink(missing_ok=True)

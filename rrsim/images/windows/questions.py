@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rrsim.backends.live.dialup import phonebook as dialling
 from rrsim.images.windows.probes import (
     SAFE,
     Probe,
@@ -67,6 +68,10 @@ def marked(*names: str) -> str:
     return "".join(f"'{name}='+(Test-Path -LiteralPath '{FOLDER}\\{name}');" for name in names)
 
 
+_DIAL: Final = f"rasdial.exe '{dialling.NAME}' *>$null;'code='+$LASTEXITCODE"
+"""No modem answers a verification, so that no call can be made: the code says how far Windows came."""
+_DIALLED: Final = "0|608|615|62[89]|630|633|651|666|67[689]|680|692|797"
+"""What only an entry that was found comes to: about its port, its device, or its line."""
 _MAKE_FOLDER: Final = f"New-Item -ItemType Directory -Force -Path '{FOLDER}'|Out-Null;"
 
 
@@ -215,6 +220,12 @@ QUESTIONS: Final[tuple[Probe, ...]] = (
         id="preshutdown-default", question="Is the default limit of pre-shutdown still 180 seconds?",
         situation="running", command=_PRESHUTDOWN, read=by_value("preshutdown", yes="180000", no=r"\d+"),
         if_yes="as documented", if_no="an agent has to set the limit it needs",
+    ),
+    Probe(
+        id="dial-up-entry", question=f"Does rasdial find the phonebook entry {dialling.NAME!r} for all users?",
+        situation="running", command=_DIAL, read=by_value("code", yes=_DIALLED, no="623"),
+        if_yes="the entry is where rasdial looks; the code in what was seen says what its modem came to",
+        if_no="the entry's form or its place is wrong, unless the image was built with a phonebook of your own",
     ),
     Probe(
         id="auto-dial", question="Can the AutoDial service (RasAuto) be started?", situation="running",

@@ -183,6 +183,7 @@ class Rig:
         self.disks: list[Path] = []
         self.compacted: list[Path] = []
         self.media: list[bytes] = []
+        self.books: list[bytes | None] = []
         self.folder = folder / "scratch" / name
         self.recipe = recipe.read(ROOT, name)
         edition = (self.recipe.setup.editions[0], self.recipe.setup.builds[0], self.recipe.description.locale)
@@ -209,9 +210,10 @@ class Rig:
         target.write_bytes(source.read_bytes())
 
     def write(
-        self, target: Path, answers: bytes, said: bytes, openssh: Path, phonebook: Path | None, scratch: Path
+        self, target: Path, answers: bytes, said: bytes, openssh: Path, book: bytes | None, scratch: Path
     ) -> None:
         self.media.append(answers)
+        self.books.append(book)
         target.write_bytes(answers)
 
     async def build(self, patience: float = 1.0) -> build.Built:

@@ -6,15 +6,21 @@ import asyncio
 import fcntl
 import ssl
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
-from rrsim.images.windows import accounts, build, build_state, phases
+from rrsim.backends.live.dialup import phonebook
+from rrsim.backends.live.vm import workshop_xml
+from rrsim.images.windows import accounts, build, build_state, phases, provision_medium
 from rrsim.images.windows.build import BuildFailed
 from rrsim.images.windows.build_state import BuildBusy
 from rrsim.images.windows.machine import HostAway
 from tests.images.windows.build_rig import CERTIFICATE, MINUTE_US, PICTURE, STEP_US, Killed, PlayedVm, Rig
+
+HOST = workshop_xml.Host(uuid="5ca1ab1e-0000-4000-8000-000000000001", mac="52:54:00:00:00:01", accelerator="tcg")
+MARK = '<rrsim:lease xmlns:rrsim="https://rrsim.example/ns/lease/1" pid="1"/>'
 
 
 @pytest.fixture
@@ -44,6 +50,44 @@ def test_a_build_goes_through_and_leaves_an_image(rig: Rig) -> None:
     assert not (image / "work").exists()
     assert len(list((image / "pictures").iterdir())) == len(phases.INSTALL) + len(phases.SETTLE)
     assert all(vm.destroyed and not vm.on for vm in rig.workshop.made)
+
+
+@pytest.mark.parametrize("modem", [True, False])
+def test_windows_gets_an_entry_that_dials_with_its_modem(rig: Rig, *, modem: bool) -> None:
+    """The modem is on the second serial port, which Windows calls COM2; without a modem nothing could dial."""
+    said = rig.recipe.description
+    hardware = msgspec.structs.replace(said.hardware, modem=modem)
+    rig.recipe = msgspec.structs.replace(rig.recipe, description=msgspec.structs.replace(said, hardware=hardware))
+    run(rig)
+    (book,) = rig.books
+    xml = workshop_xml.machine_xml(rig.workshop.made[0].spec, HOST, MARK)
+    ports = [int(one.get("port", "")) for one in ElementTree.fromstring(xml).iterfind("devices/serial/target")]
+    assert ports == ([0, 1] if modem else [0])
+    if modem:
+        assert book is not None
+        lines = book.decode("ascii").split("\r\n")
+        assert lines[0] == f"[{phonebook.NAME}]"
+        assert {"MEDIA=serial", "DEVICE=modem", f"Port=COM{ports[-1] + 1}"} <= set(lines)
+    else:
+        assert book is None
+
+
+def test_another_entry_is_another_image(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(rig)
+    monkeypatch.setattr(phonebook, "entry", lambda: "[Other]\r\n")
+    run(rig)
+    assert len(list(rig.image.parent.iterdir())) == 2
+    assert rig.books[1] == b"[Other]\r\n"
+
+
+def test_the_readers_own_entries_take_the_place_of_ours(rig: Rig, tmp_path: Path) -> None:
+    own = tmp_path / "own.pbk"
+    own.write_bytes(b"[Provider]\r\n")
+    rig.inputs = msgspec.structs.replace(rig.inputs, phonebook=own)
+    run(rig)
+    assert rig.books == [b"[Provider]\r\n"]
+    with pytest.raises(provision_medium.MediumFailed, match=r"read dial-up entries from .*none\.pbk"):
+        provision_medium.phonebook(tmp_path / "none.pbk", modem=True)
 
 
 def test_only_the_first_start_has_media_and_a_key_is_pressed_until_setup_runs(rig: Rig) -> None:

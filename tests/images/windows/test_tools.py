@@ -74,8 +74,7 @@ def years(path: Path) -> list[int]:
 def test_the_medium_holds_everything_and_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     said = provision.settings(recipe.read(ROOT, "windows-11"), "0" * 64)
     ssh = openssh_zip(tmp_path / "ssh.zip")
-    book = tmp_path / "some.pbk"
-    book.write_text("[Provider]\n", encoding="ascii")
+    book = b"[Provider]\r\n"
     targets = [tmp_path / "one.iso", tmp_path / "two.iso"]
     for number, target in enumerate(targets):
         os.utime(ssh, (number, number))
@@ -88,6 +87,7 @@ def test_the_medium_holds_everything_and_the_same_files_give_the_same_bytes(tmp_
     assert {"autounattend.xml", "settings.json", "openssh.zip", "rasphone.pbk", "rrsim-provision.ps1"} <= names
     assert {path.name for path in provision.scripts()} <= names
     assert not list(tmp_path.glob("scratch*"))
+    assert book in targets[0].read_bytes()
     assert b"Set-StrictMode -Version Latest\r\n" in targets[0].read_bytes()
 
 

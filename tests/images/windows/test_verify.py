@@ -64,6 +64,7 @@ CASES: dict[str, tuple[Change, Change, Change]] = {
     "run-once-bang-first": (prints("bang-first=True"), prints("bang-first=False"), having(signs_in=False)),
     "run-once-waits": (prints("once=100\nrun=200"), prints("once=300\nrun=200"), prints("once=none\nrun=200")),
     "preshutdown-default": (prints("preshutdown=180000"), prints("preshutdown=10000"), prints("preshutdown=error")),
+    "dial-up-entry": (prints("code=692"), prints("code=623"), prints("code=711")),
     "auto-dial": (RUNS, STOPPED, having(normal=())),
     "one-shot-enters": (having(), having(one_shot_works=False), having(safe=())),
     "one-shot-leaves": (having(), having(one_shot_leaves=False), having(restarts=False)),
