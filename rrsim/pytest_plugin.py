@@ -28,9 +28,20 @@ DEFAULT_TIMEOUT_S: Final = 60
 LIVE_TIMEOUT_S: Final = 600
 """The same on a live backend, where a case takes real time."""
 
+VM_OPTIONS: Final = (
+    ("image", "NAME", "image of the machines (default: wine-guest)"),
+    ("uri", "URI", "libvirt's connection (default: RRSIM_LIBVIRT_URI, else this computer's)"),
+    ("accelerator", "NAME", "kvm or tcg (default: KVM if it is proved to work)"),
+    ("slots", "N", "how many machines the host is to carry (default: RRSIM_VM_SLOTS, else by processors and memory)"),
+    ("keep-vm", "WHEN", "keep machines after a case: never, failed, always (default: never)"),
+)
+"""As those of ``rrsim run``; waiting for the user after a failure is not for pytest, which has the terminal."""
+
 _names = pytest.StashKey[dict[str, str]]()
 _issues = pytest.StashKey[Any]()
 _engine = pytest.StashKey["Engine"]()
+_timer = pytest.StashKey[tuple[Any, Any]]()
+"""What pytest-timeout has set a timer for: the item and the timer's settings."""
 
 
 class ScenarioFailed(AssertionError):
@@ -73,6 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     for end, what in (("agent", "agent"), ("server", "session server")):
         group.addoption(f"--rrsim-{end}", default="", metavar="NAME", help=f"live backends: adapter of the {what}")
+    for name, metavar, help_ in VM_OPTIONS:
+        group.addoption(f"--rrsim-{name}", default="", metavar=metavar, help=f"backend libvirt: {help_}")
+    group.addoption(
+        "--rrsim-cold", action="store_true", help="backend libvirt: boot machines, instead of using a kept state"
+    )
     group.addoption(
         "--rrsim-known-issues",
         default="",
@@ -103,6 +119,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_options(option: Any) -> None:
     from rrsim.cli.backends import check_backend, check_options
+    from rrsim.cli.engine import check_vm
     from rrsim.cli.errors import CommandError
     from rrsim.cli.run import parse_seed
     from rrsim.protocol.settings import PROFILES
@@ -111,10 +128,29 @@ def _check_options(option: Any) -> None:
         option.rrsim_seed = str(parse_seed(str(option.rrsim_seed)))
         check_backend(option.rrsim_backend)
         check_options(option.rrsim_backend, option.rrsim_time_scale, option.rrsim_agent, option.rrsim_server)
+        check_vm(option.rrsim_backend, _vm(option))
         if option.rrsim_profile and option.rrsim_profile not in PROFILES:
             raise CommandError(f"a profile: {', '.join(PROFILES)}", repr(option.rrsim_profile), "gotoassist-corporate")
     except CommandError as error:
         raise pytest.UsageError(f"rrsim: {error}") from error
+
+
+def _vm(option: Any) -> dict[str, Any]:
+    """Return what was chosen for virtual machines.
+
+    Raises:
+        CommandError: a word that is none of those there are.
+    """
+    from rrsim.cli.errors import CommandError
+    from rrsim.cli.vm_options import vm_options
+
+    slots = str(option.rrsim_slots or "0")
+    if not slots.isdecimal():
+        raise CommandError("--rrsim-slots with a number of machines", repr(slots), "--rrsim-slots 2")
+    return vm_options(
+        option.rrsim_image, option.rrsim_uri, option.rrsim_accelerator, int(slots), option.rrsim_keep_vm,
+        cold=option.rrsim_cold,
+    )
 
 
 def _load_issues(path: str) -> Any:
@@ -275,11 +311,45 @@ def engine_of(config: pytest.Config) -> Engine:
         from rrsim.cli.engine import opened as open_engine
 
         option, stack = config.option, contextlib.ExitStack()
-        live = {"time_scale": option.rrsim_time_scale, "agent": option.rrsim_agent, "server": option.rrsim_server}
+        live = {
+            "time_scale": option.rrsim_time_scale, "agent": option.rrsim_agent, "server": option.rrsim_server,
+            "vm": _vm(option), "waits": _Unhurried(config),
+        }
         opened = stack.enter_context(open_engine(option.rrsim_backend, **live))
         config.stash[_engine] = opened
         config.add_cleanup(stack.close)
     return opened
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
+    """Take note of the timer that pytest-timeout is about to set."""
+    item.config.stash[_timer] = (item, settings)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
+    """Take note that there is none any more."""
+    if _timer in item.config.stash:
+        del item.config.stash[_timer]
+
+
+class _Unhurried:
+    """Stops pytest-timeout's timer while a case waits for machines that other runs have; then it begins anew."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._stopped: tuple[Any, Any] | None = None
+
+    def __call__(self, waits: bool) -> None:
+        hook = self._config.pluginmanager.hook
+        if waits:
+            self._stopped = self._config.stash.get(_timer, None)
+            if self._stopped is not None:
+                hook.pytest_timeout_cancel_timer(item=self._stopped[0])
+        elif self._stopped is not None:
+            (item, settings), self._stopped = self._stopped, None
+            hook.pytest_timeout_set_timer(item=item, settings=settings)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -236,6 +236,9 @@ def test_scenarios_in_python(project: pytest.Pytester) -> None:
         (("--rrsim-seed", "many"), "*many*"),
         (("--rrsim-profile", "nobody"), "*gotoassist-corporate*"),
         (("--rrsim-time-scale", "5"), "*--time-scale 1*"),
+        (("--rrsim-image", "mine"), "*--image with --backend libvirt*"),
+        (("--rrsim-slots", "two"), "*a number of machines*two*"),
+        (("--rrsim-keep-vm", "sometimes"), "*never, failed, always*sometimes*"),
         (("--rrsim-known-issues", "none.yaml"), "*none.yaml*"),
     ],
 )
@@ -275,37 +278,83 @@ def test_other_yaml_is_left_alone(project: pytest.Pytester) -> None:
     assert [x for x in result.outlines if x.startswith("o")] == ["one.yaml::elsewhere"]
 
 
-PRETENDED = '''
+PRETENDED = """
 
 import contextlib
+import os
+import time
 
 import msgspec
 from rrsim.cli import engine
 
 
 class Pretended(engine.Simulated):
+    def __init__(self, waits):
+        super().__init__()
+        self.waits = waits
+
     def run(self, scenario, seed):
+        self.waits(True)
+        time.sleep(float(os.environ.get("WAITS_S", 0)))
+        self.waits(False)
+        time.sleep(float(os.environ.get("PLAYS_S", 0)))
         return msgspec.structs.replace(super().run(scenario, seed), left_behind=("the machine pc-1: rrsim reap",))
 
 
 @contextlib.contextmanager
-def opened(backend, **options):
-    print("options", options)
-    yield Pretended()
+def opened(backend, *, vm, waits, **options):
+    print("CHOSEN", backend, sorted(vm.items()))
+    yield Pretended(waits)
 
 
 engine.opened = opened
-'''
-"""A conftest's live backend that leaves a machine behind."""
+"""
+"""A conftest's live backend: it waits for its machines, plays, and leaves one behind."""
+
+
+@pytest.fixture
+def pretended(project: pytest.Pytester) -> pytest.Pytester:
+    """The project with such a backend."""
+    project.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8") + PRETENDED)
+    return project
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_what_is_left_behind_is_named_once_and_changes_no_outcome(
-    project: pytest.Pytester, workers: tuple[str, ...]
+    pretended: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
-    project.makeconftest((ROOT / "conftest.py").read_text(encoding="utf-8") + PRETENDED)
-    result = project.runpytest_subprocess("scenarios/boot", "--rrsim-backend", "wine", *workers)
+    result = pretended.runpytest_subprocess("scenarios/boot", "--rrsim-backend", "wine", *workers)
     result.assert_outcomes(passed=1)
     lines = [line for line in result.outlines if "pc-1" in line]
     assert lines == ["scenarios/boot/comes-back.yaml::comes-back: the machine pc-1: rrsim reap"]
     result.stdout.fnmatch_lines(["*left behind, which changes no outcome*"])
+
+
+def test_choices_for_virtual_machines(pretended: pytest.Pytester) -> None:
+    """The same as those of the command line, and none of them unless it is chosen."""
+    backend = ("scenarios/boot", "-s", "--rrsim-backend", "libvirt")
+    result = pretended.runpytest_subprocess(
+        *backend, "--rrsim-image", "mine", "--rrsim-uri", "test:///default", "--rrsim-accelerator", "tcg",
+        "--rrsim-slots", "3", "--rrsim-keep-vm", "failed", "--rrsim-cold",
+    )
+    chosen = {"accelerator": "tcg", "cold": True, "image": "mine", "keep": "failed", "slots": 3, "uri": "test:///default"}
+    assert [line for line in result.outlines if line.endswith(f"CHOSEN libvirt {sorted(chosen.items())}")] != []
+    pretended.runpytest_subprocess(*backend).stdout.fnmatch_lines(["CHOSEN libvirt []*"])
+
+
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_waiting_for_machines_counts_against_no_time_out(
+    pretended: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Neither for a case nor for a test that plays one; the limit holds for what follows."""
+    pytest.importorskip("pytest_timeout")
+    monkeypatch.setenv("WAITS_S", "1.5")
+    pretended.makepyfile(PYTHON_TEST.replace("rrsim_run(case)", "rrsim.run(case)").replace("rrsim_run", "rrsim"))
+    words = ("--rrsim-backend", "libvirt", "--timeout", "1", "--timeout-method", method, "-p", "no:cacheprovider")
+    pretended.runpytest_subprocess("scenarios/boot", *words).assert_outcomes(passed=1)
+    result = pretended.runpytest_subprocess("-k", "test_short", *words)
+    result.assert_outcomes(passed=1, deselected=6)
+    monkeypatch.setenv("PLAYS_S", "3")
+    result = pretended.runpytest_subprocess("scenarios/boot", *words)
+    assert result.ret != 0
+    assert "Timeout" in "".join([*result.outlines, *result.errlines])

@@ -53,7 +53,7 @@ class Simulated:
 @contextmanager
 def opened(
     backend: str = "sim", *, time_scale: float = 0.0, agent: str = "", server: str = "",
-    vm: Mapping[str, Any] = MappingProxyType({}), cluster: str = "",
+    vm: Mapping[str, Any] = MappingProxyType({}), cluster: str = "", waits: Callable[[bool], None] | None = None,
 ) -> Iterator[Engine]:
     """Prepare a backend, and take everything of its runs away in the end.
 
@@ -64,6 +64,7 @@ def opened(
         server: adapter of the session server; empty: the bundled one.
         vm: what was chosen for virtual machines: fields of ``VmOptions``.
         cluster: address of a Dask scheduler whose workers play; empty: this computer does.
+        waits: hears that a case begins to wait for its virtual machines, which other runs may have, and no longer does.
 
     Raises:
         CommandError: there is no such backend here, or it cannot do what is asked.
@@ -71,9 +72,7 @@ def opened(
     if not cluster:
         backends.check_backend(backend)
     backends.check_options(backend, time_scale, agent, server)
-    if vm and backend != "libvirt":
-        option = "--" + next(iter(vm)).replace("_", "-")
-        raise CommandError(f"{option} with --backend libvirt", f"--backend {backend}", "leaving the option out")
+    check_vm(backend, vm)
     if cluster:
         from rrsim.cli import cluster as clusters
 
@@ -93,5 +92,16 @@ def opened(
         backend=backend, time_scale=time_scale, agent=agent or backends.BUNDLED,
         server=server or backends.BUNDLED, vm=vm,
     )
-    with live.opened(live_options) as engine:
+    with live.opened(live_options, waits) as engine:
         yield engine
+
+
+def check_vm(backend: str, vm: Mapping[str, Any]) -> None:
+    """Check that choices for virtual machines are made where there are some.
+
+    Raises:
+        CommandError: they are for another backend.
+    """
+    if vm and backend != "libvirt":
+        option = "--" + next(iter(vm)).replace("_", "-")
+        raise CommandError(f"{option} with --backend libvirt", f"--backend {backend}", "leaving the option out")

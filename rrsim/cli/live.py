@@ -10,8 +10,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -81,13 +81,15 @@ def how_many(runs: int, wanted: int = 0) -> int:
 
 
 @contextmanager
-def opened(options: LiveOptions) -> Iterator[LiveRuns]:
+def opened(options: LiveOptions, waits: Callable[[bool], None] | None = None) -> Iterator[LiveRuns]:
     """Prepare live runs, and take everything of them away in the end.
+
+    ``waits`` hears that a case begins to wait for its virtual machines, and that it no longer does.
 
     Raises:
         CommandError: something that is needed is missing, or the agent cannot be built.
     """
-    runs = LiveRuns(options)
+    runs = LiveRuns(options, waits)
     try:
         runs.prepare()
         yield runs
@@ -98,9 +100,9 @@ def opened(options: LiveOptions) -> Iterator[LiveRuns]:
 class LiveRuns:
     """What the live runs of one command share."""
 
-    def __init__(self, options: LiveOptions) -> None:
+    def __init__(self, options: LiveOptions, waits: Callable[[bool], None] | None = None) -> None:
         """Nothing is prepared yet."""
-        self._options = options
+        self._options, self._waits = options, waits
         self._loop = asyncio.Runner()
         self._folder: Path | None = None
         self._bench: runner.Bench | None = None
@@ -149,7 +151,9 @@ class LiveRuns:
             raise environment_error("virtual machines that work", str(error), "rrsim doctor --for vm") from error
         except ImageError as error:
             raise environment_error(str(error.expected), str(error.saw), str(error.try_)) from error
-        return self._vms.bench
+        if self._waits is None:
+            return self._vms.bench
+        return msgspec.structs.replace(self._vms.bench, turn=_told(self._vms.bench.turn, self._waits))
 
     def close(self) -> None:
         """End what is left of the runs and remove their folder; bundles have been saved by now."""
@@ -220,6 +224,23 @@ class LiveRuns:
             result, wall_us=round((clock.elapsed_s() - began) * 1e6), time_scale=self._bench.scale,
             options=self._options.words(), evidence=str(pictures) if pictures.is_dir() else "",
         )
+
+
+def _told(
+    turn: Callable[[int], AbstractAsyncContextManager[object]], waits: Callable[[bool], None]
+) -> Callable[[int], AbstractAsyncContextManager[object]]:
+    """Return turns in taking machines of which ``waits`` hears."""
+
+    @asynccontextmanager
+    async def told(machines: int) -> AsyncIterator[None]:
+        waits(True)
+        try:
+            async with turn(machines):
+                yield
+        finally:
+            waits(False)
+
+    return told
 
 
 async def _wait_for_user(text: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rrsim.scenario import actions
 from rrsim.scenario.api import scenario, us
 from rrsim.scenario.model import Scenario
 from rrsim.scenario.result import CheckResult, RunResult
+from tests.backends.live import runner_rig
 
 Play = Callable[[Scenario, Path], Awaitable[dict[str, Any]]]
 FAILED = {"outcome": "failed", "checks": (CheckResult(check="I1", outcome="failed", message="no", cause="why"),)}
@@ -290,6 +292,37 @@ def test_reap_says_what_it_did_on_a_host(
     assert "would be removed:\n  rrsim-slot-1" in rrsim_cli("reap", "--list").out
     wrong = ("rrsim-slot-3: permission denied",)
     assert rrsim_cli("reap").code == 70
+
+
+def test_who_wants_to_hears_that_a_case_waits_for_its_virtual_machines(
+    machines: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits, and no longer, also when nothing comes of it."""
+    heard: list[Any] = []
+
+    @contextlib.asynccontextmanager
+    async def turn(needed: int) -> AsyncIterator[None]:
+        heard.append(needed)
+        if needed > 2:
+            raise RuntimeError("no slots")
+        yield
+
+    async def make_bench(*_: Any) -> Any:
+        async def close() -> None: ...
+
+        return types.SimpleNamespace(bench=runner_rig.bench(machines._bench, turn=turn), close=close)
+
+    async def work(bench: runner.Bench, _: Path) -> None:
+        async with bench.turn(2):
+            heard.append("machines")
+        with contextlib.suppress(RuntimeError):
+            async with bench.turn(3):
+                pass
+
+    monkeypatch.setattr("rrsim.backends.live.vm.bench.make_bench", make_bench)
+    with live.opened(live.LiveOptions(backend="libvirt"), heard.append) as runs:
+        runs.use(work)
+    assert heard == [True, 2, "machines", False, True, 3, False]
 
 
 def test_make_names_the_same_programs() -> None:
