@@ -91,7 +91,9 @@ class Host:
         connection = await threads.in_thread(f"open {uri}", lambda: _connect(uri), OPEN_LIMIT_S)
         host = cls(uri, connection, asyncio.get_running_loop())
         try:
-            host.info = await host.call("read versions", lambda c: _info(uri, c))
+            if "://" not in uri:  # a name from libvirt's own configuration (uri_aliases)
+                host.uri = await host.call("read the address", lambda c: str(c.getURI()))
+            host.info = await host.call("read versions", lambda c: _info(host.uri, c))
             await host._watch()
         except BaseException:
             await host.close()

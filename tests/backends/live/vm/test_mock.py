@@ -11,6 +11,7 @@ import pytest
 
 from rrsim import live_clock
 from rrsim.backends.live.vm import accelerator, events, lease, slots, threads
+from rrsim.backends.live.vm import host as hosts
 from rrsim.backends.live.vm.errors import (
     DiskFull,
     HostLost,
@@ -44,6 +45,20 @@ def test_a_host_says_what_it_is() -> None:
         await host.close()
         with pytest.raises(HostLost, match="closed by rrsim itself"):
             await host.call("ask", lambda c: c.getHostname())
+
+    run(case())
+
+
+def test_a_name_from_libvirts_own_configuration_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a name (uri_aliases) would count as this computer, wherever it leads."""
+    import libvirt
+
+    monkeypatch.setattr(hosts, "_connect", lambda uri: libvirt.open({"hail": MOCK}[uri]))
+
+    async def case() -> None:
+        host = await Host.open("hail")
+        assert (host.uri, host.info.uri, host.is_mock) == (MOCK, MOCK, True)
+        await host.close()
 
     run(case())
 
