@@ -54,10 +54,13 @@ class Relay:
     # --- the listener -----------------------------------------------------------------------------------------------
 
     async def start(self) -> int:
-        """Listen on loopback; return the port."""
+        """Listen on loopback; return the port. Where it listened before, it does no longer."""
         listener = new_socket(LOOPBACK)  # accepted sockets inherit its settings
         listener.bind((LOOPBACK, 0))
+        before = self._server
         self._server = await self._loop.create_server(lambda: End(self._accepted, self._end_gone), sock=listener)
+        if before is not None:
+            before.close()
         return int(listener.getsockname()[1])
 
     def _accepted(self, end: End) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +98,9 @@ async def make_bench(
     adapters.load(adapters.SERVERS, server)
     host = await Host.open(options.uri, progress=progress)
     try:
+        tunnels = await host.tunnels()
+        if tunnels is not None:
+            progress(f"guests on {host.info.name} reach the session server through ssh to {tunnels.ssh.host}")
         stored = _fit(options.image, await asyncio.to_thread(current.recipe_now, options.image), progress)
         pool = await Pool.open(host)
         loaded = image.load(stored.folder)
@@ -134,8 +138,8 @@ async def make_bench(
             f"image {options.image}, {stored.built.digest}",
         ),
         mac=(MacAgent(), MacMachine.create) if agent == server == BUNDLED else None, mac_capabilities=MAC,
-        link=GuestLink, server_name=SERVER_NAME, patience=PATIENCE, after_failure=after_failure, at_the_end=at_the_end,
-        most_machines=carried, more_machines=MORE_MACHINES,
+        link=functools.partial(GuestLink, tunnels=tunnels), server_name=SERVER_NAME, patience=PATIENCE,
+        after_failure=after_failure, at_the_end=at_the_end, most_machines=carried, more_machines=MORE_MACHINES,
         turn=lambda needed: turns.turn(host, needed, carried, progress), called=_called,
     )
     return VmBench(made, fleet, carried, chosen)

@@ -3,6 +3,8 @@
 * A pulled cable is pulled at the machine's network card too: the guest sees it as Windows would.
 * Dial-up is real: the card's cable is out, the machine dials with its modem, and what comes out of the internet
   provider goes to the relay. The relay's own model of a call is not asked.
+* From a host that is another computer a tunnel leads to the relay (:mod:`rrsim.backends.live.vm.tunnel`). Not for
+  dial-up: the modem's line goes through libvirt, and the provider is on this computer.
 
 Carrier detect is a stand-in: QEMU's serial port shows it always on, so the guest is told when a call is lost.
 """
@@ -22,6 +24,7 @@ from rrsim.backends.live.link import Link
 from rrsim.backends.live.link_way import Way
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.vm.errors import ChannelClosed, VmError
+from rrsim.backends.live.vm.tunnel import PortTaken, Tunnel, TunnelFailed, Tunnels
 from rrsim.machine import observations as seen
 from rrsim.people.vocabulary import DialNow, LineDown
 from rrsim.scenario.model import PcSetup
@@ -31,6 +34,8 @@ NUMBER: Final = "5551234"
 """The provider's telephone number."""
 FIRST_CALL_LIMIT_S: Final = 90.0
 REDIAL_US: Final = 2_000_000
+PORTS_TRIED: Final = 6
+"""So many ports of the relay's are offered to a host that is another computer."""
 STAND_IN: Final = "stand-in: carrier detect (the guest is told when a call is lost)"
 LOST: Final = ("dropped", "no carrier")
 
@@ -98,9 +103,14 @@ class GuestLink(Link):
 
     def __init__(
         self, setup: PcSetup, scale: float, streams: Streams, observe: Callable[[seen.AnyObservation], None],
-        upstream: Callable[[], tuple[str, int]],
+        upstream: Callable[[], tuple[str, int]], *, tunnels: Tunnels | None = None,
     ) -> None:
-        """As :class:`~rrsim.backends.live.link.Link`; :meth:`attach` joins the machine."""
+        """As :class:`~rrsim.backends.live.link.Link`; :meth:`attach` joins the machine.
+
+        ``tunnels`` lead from the machine's host to this computer; none: the host is this computer.
+        """
+        self._tunnels = tunnels
+        self._tunnel: Tunnel | None = None
         self._by_telephone = setup.network == "dial-up"
         self._machine: DialledMachine | None = None
         self._telephone: DialUp | None = None
@@ -118,6 +128,29 @@ class GuestLink(Link):
     def stand_ins(self) -> tuple[str, ...]:
         """What stood in for a part of the way."""
         return (STAND_IN,) if self._by_telephone else super().stand_ins
+
+    async def start(self) -> int:
+        """Listen on 127.0.0.1, and on the host's if that is another one; return the port, which is the same on both.
+
+        Raises:
+            TunnelFailed: the host gives none of the ports, or there is no tunnel.
+        """
+        if self._tunnels is None or self._by_telephone:
+            return await super().start()
+        refused = ""
+        for _ in range(PORTS_TRIED):
+            port = await super().start()
+            try:
+                self._tunnel = await self._tunnels.open(port, self._tunnel_lost)
+            except PortTaken as error:
+                refused = str(error)
+            else:
+                return port
+        raise TunnelFailed(f"none of {PORTS_TRIED} ports could be had on the host; the last one: {refused}")
+
+    def _tunnel_lost(self, problem: BaseException) -> None:
+        if not self._closed:
+            self.on_failed(problem)
 
     # --- the machine -----------------------------------------------------------------------------------------------
 
@@ -225,10 +258,18 @@ class GuestLink(Link):
 
     async def close(self) -> None:
         """End every connection and call; harmless if repeated."""
-        await super().close()
+        try:
+            await super().close()
+        finally:
+            await self._close_all()
+
+    async def _close_all(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            await tunnel.close()
         telephone, self._telephone = self._telephone, None
         if telephone is not None:
             await telephone.close()

@@ -21,7 +21,7 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.timers import pause
-from rrsim.backends.live.vm import threads
+from rrsim.backends.live.vm import threads, tunnel
 from rrsim.backends.live.vm.errors import HostLost, HostRefused, HostSlow, VmMissing
 
 T = TypeVar("T")
@@ -74,6 +74,8 @@ class Host:
         self._closed = False
         self._again: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[HostLost | None], None]] = []
+        self._tunnels: list[tunnel.Tunnels | None] = []
+        """What was found out about the way from its guests to this computer, once it was."""
 
     @classmethod
     async def open(cls, uri: str = "", *, progress: Progress | None = None) -> Host:
@@ -115,6 +117,16 @@ class Host:
     def is_local(self) -> bool:
         """Whether the machines run on this computer."""
         return not urlsplit(self.uri).netloc
+
+    async def tunnels(self) -> tunnel.Tunnels | None:
+        """Return what leads guests to this computer's loopback; nothing: their host's is the same one. Asks once.
+
+        Raises:
+            VmError: no way leads from there to here, or the host does not tell which computer it is.
+        """
+        if not self._tunnels:
+            self._tunnels.append(await tunnel.find(self.uri))
+        return self._tunnels[0]
 
     @property
     def is_there(self) -> bool:

@@ -288,8 +288,13 @@ async def forward(vm: Vm, guest_port: int) -> int:
     """Lead a free port of this computer's loopback to the guest and return it; nobody else can have taken it meanwhile.
 
     Raises:
-        VmError: QEMU refuses.
+        VmError: QEMU refuses, or the machine's host is another computer.
     """
+    if await vm.host.tunnels() is not None:
+        raise VmError(
+            f"{vm.name}: expected a host whose loopback is this computer's, to get at the guest's port {guest_port}, "
+            f"saw {vm.host.uri}; run rrsim on that computer, with --uri qemu:///system there"
+        )
     await vm.forward(0, guest_port)  # the host's own system chooses
     told = await vm.monitor_text("info usernet")
     for here, there in _FORWARD.findall(told):

@@ -26,8 +26,10 @@ from rrsim.backends.live.vm import events, subject
 from rrsim.backends.live.vm import image as images
 from rrsim.backends.live.vm.accelerator import Acceleration
 from rrsim.backends.live.vm.errors import VmError
+from rrsim.backends.live.vm.host import Host
 from rrsim.backends.live.vm.subject import Surroundings, VmSubject
 from rrsim.backends.live.vm.subject_windows import agent_line
+from rrsim.backends.live.vm.tunnel import Ssh, Tunnels
 from rrsim.backends.live.vm.vm import Vm
 from rrsim.cli.image_windows import no_contract
 from rrsim.images.windows import verify
@@ -188,8 +190,8 @@ def test_a_port_is_the_one_that_the_host_chose() -> None:
     class Told:
         name = "played"
 
-        def __init__(self, text: str) -> None:
-            self.text = text
+        def __init__(self, text: str, uri: str = "qemu:///system") -> None:
+            self.text, self.host = text, Host(uri, None, asyncio.get_running_loop())
 
         async def forward(self, here: int, there: int) -> None:
             assert here == 0
@@ -202,10 +204,20 @@ def test_a_port_is_the_one_that_the_host_chose() -> None:
         "  TCP[HOST_FORWARD]  43       127.0.0.1 34611       10.0.2.15    22     0     0\n"
         "  TCP[HOST_FORWARD]  44       127.0.0.1 40001       10.0.2.15  5986     0     0\n"
     )
-    seen: Any = Told(table)
-    assert [run(subject.forward(seen, port)) for port in (5986, 22)] == [40001, 34611]
-    with pytest.raises(VmError, match="to the guest's 80"):
-        run(subject.forward(seen, 80))
+
+    async def case() -> None:
+        seen: Any = Told(table)
+        assert [await subject.forward(seen, port) for port in (5986, 22)] == [40001, 34611]
+        with pytest.raises(VmError, match="to the guest's 80"):
+            await subject.forward(seen, 80)
+        far: Any = Told(table, "qemu+tcp://far/system")  # what that host forwards to itself is no use here
+        with pytest.raises(VmError, match="no way leads from there"):
+            await subject.forward(far, 22)
+        far.host._tunnels.append(Tunnels(Ssh("far")))
+        with pytest.raises(VmError, match="whose loopback is this computer's"):
+            await subject.forward(far, 22)
+
+    run(case())
 
 
 # --- the real machine, a stand-in -------------------------------------------------------------------------------------
