@@ -73,7 +73,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("mke2fs", "makes its disk", VM, machines.make_disk, needed=False, group=MACHINES, limit_s=40),
     Check("images", "machines to start from", VM, kept.built_images),
     Check("slirp", "the internet provider", VM, dialup.provider, needed=False, group="dial-up", limit_s=8),
-    Check("ssh", "hosts that are other computers", VM, dialup.ssh, needed=False, group=MACHINES, limit_s=10),
+    Check("ssh", "hosts that are other computers", VM, dialup.ssh, needed=False, group=MACHINES, limit_s=40),
     Check("windows tools", "building images of Windows", VM, machines.windows_tools, needed=False,
           group="Windows images"),
     Check("chromium", "the console in a browser", ("browser",), screens.browser, group="browser", limit_s=55),

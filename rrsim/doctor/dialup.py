@@ -1,17 +1,19 @@
-"""Dial-up: the internet provider behind the modem, and SSH for those who look inside."""
+"""Dial-up: the internet provider behind the modem; and SSH, the way to hosts that are other computers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import shlex
 import signal
 import subprocess
 from typing import Final
 
+from rrsim.backends.live.vm import tunnel
 from rrsim.doctor import programs
 from rrsim.doctor.finding import Seen
-from rrsim.doctor.trial import Place, last_words
+from rrsim.doctor.trial import Place, attempt, last_words
 from rrsim.live_clock import monotonic_us
 
 SLIRP: Final = ("slirp",)
@@ -72,5 +74,21 @@ def _listen(line: int, over_us: int) -> bytes:
 
 
 def ssh(place: Place) -> Seen:
-    """Ask SSH for its version; it is needed for hosts of machines that are other computers."""
-    return programs.version(place, "ssh", ("-V",), r"OpenSSH_(\d+)\.(\d+)", ("openssh-client",), oldest=(8, 0))
+    """Ask SSH for its version, and the host of libvirt's address, if that has one, which computer it is."""
+    try:
+        way = tunnel.ssh_of(place.uri)
+    except tunnel.NoWay as error:
+        what, _, fix = str(error).rpartition("; try ")
+        return Seen("broken", what, fix)
+    seen = programs.version(place, "ssh", ("-V",), r"OpenSSH_(\d+)\.(\d+)", ("openssh-client",), oldest=(8, 0))
+    if seen.state != "ok" or way is None:
+        return seen
+    tried = attempt(place, *way.asking(), limit_s=tunnel.ASK_LIMIT_S)
+    same = tunnel.is_this_computer(tried.text)
+    if same is None:
+        by_hand = f"ssh -o BatchMode=yes {shlex.quote(way.host)} true"
+        return Seen("broken", f"expected {way.host} to tell which computer it is, saw: {tried.story}",
+                    f"try by hand, with what the libvirt address says: {by_hand}")
+    return Seen("ok", f"{seen.what}; {way.host} is " + (
+        "this computer" if same else "another computer: its guests are led here through ssh"
+    ))
