@@ -126,7 +126,7 @@ async def make_bench(
 
     def at_the_end(one: Any, result: RunResult) -> None:
         if isinstance(one, GuestPc) and keep.wanted(options.keep, failed=result.outcome not in ("passed", "skipped")):
-            one.keep_with(progress)
+            one.keep_with(lambda told: progress(f"{result.scenario.id}: {told}"))
 
     carried = slots.count(host.info, loaded.built.description.hardware.memory_mib, options.slots)
     made = Bench(

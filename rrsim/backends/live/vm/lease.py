@@ -125,6 +125,8 @@ class Held:
     def __init__(self, host: Host, name: str, domain_uuid: str, lease: Lease) -> None:
         """Take note of a claim that succeeded."""
         self.host, self.name, self.uuid, self.lease = host, name, domain_uuid, lease
+        self.of_slots = 0
+        """How many slots the host has for the command that holds this one; 0: it is none."""
         self.lost: LeaseLost | None = None
         self.on_lost: Callable[[LeaseLost], None] = lambda _: None
         self._beat = asyncio.get_running_loop().create_task(self._renew())

@@ -44,7 +44,7 @@ async def acquire(
         progress: hears who holds the slots while we wait.
 
     Raises:
-        NoFreeSlot: none became free.
+        NoFreeSlot: none became free, or every slot has a machine that is kept for longer than we would wait.
     """
     slots = count(host.info, memory_mib, wanted)
     began_us = said_us = live_clock.monotonic_us()
@@ -52,6 +52,7 @@ async def acquire(
         for number in range(1, slots + 1):
             held = await lease.claim(host, f"{lease.PREFIX}slot-{number}", lease.mine(folder))
             if held is not None:
+                held.of_slots = slots
                 return held
         now_us = live_clock.monotonic_us()
         if now_us - began_us > wait_s * 1e6:
@@ -59,10 +60,32 @@ async def acquire(
                 f"waited {wait_s:g} s for one of {slots} slots on {host.info.name}; {await _who(host)}; more slots: "
                 f"{ENV_SLOTS}; what dead runs left: rrsim reap"
             )
-        if progress is not None and (said_us == began_us or now_us - said_us > SAY_EVERY_US):
+        if said_us == began_us or now_us - said_us > SAY_EVERY_US:
             said_us = now_us
-            progress(f"waiting for one of {slots} slots on {host.info.name}; {await _who(host)}")
+            await _require_hope(host, slots, wait_s)
+            if progress is not None:
+                progress(f"waiting for one of {slots} slots on {host.info.name}; {await _who(host)}")
         await pause(POLL_US)
+
+
+async def kept(host: Host, slots: int) -> dict[str, lease.Lease]:
+    """Return which of the host's first ``slots`` slots have a machine that is kept to be looked at."""
+    names = {f"{lease.PREFIX}slot-{number}" for number in range(1, slots + 1)}
+    found = (await lease.holders(host)).values()
+    return {
+        name: one for name, one in sorted(found, key=lambda pair: pair[0])
+        if name in names and one.kept and not one.ended
+    }
+
+
+async def _require_hope(host: Host, slots: int, wait_s: float) -> None:
+    looked_at = await kept(host, slots)
+    until_s = live_clock.wall_time_us() / 1e6 + wait_s
+    if len(looked_at) == slots and all(one.expires_s > until_s for one in looked_at.values()):
+        raise NoFreeSlot(
+            f"expected a free slot on {host.info.name}, saw that each of {slots} has a machine that is kept to be "
+            f"looked at: {', '.join(looked_at)}; remove them: rrsim reap --kept; or more slots: --slots or {ENV_SLOTS}"
+        )
 
 
 async def _who(host: Host) -> str:
