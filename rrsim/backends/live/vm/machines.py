@@ -18,7 +18,7 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.vm import ready, slots, undo
-from rrsim.backends.live.vm.errors import GuestNeverBooted
+from rrsim.backends.live.vm.errors import GuestNeverBooted, ReadyStateBad
 from rrsim.backends.live.vm.guest_pc import GuestMachine, GuestPc
 from rrsim.backends.live.vm.guest_port import GuestPort, GuestRefused, PortLost
 from rrsim.backends.live.vm.guest_site import GuestSite, digest_of_tree
@@ -132,7 +132,12 @@ async def _create(fleet: Fleet, slot: Held, disk: str = "") -> Vm:
 async def _restore(fleet: Fleet, slot: Held, record: ready.Record) -> Vm:
     """Start a machine in a slot from a ready state; if that fails nothing is left, and the slot is given back."""
     async with _whole(fleet, slot):
-        return await ready.restore(fleet.pool, slot, fleet.image, record, fleet.options)
+        try:
+            return await ready.restore(fleet.pool, slot, fleet.image, record, fleet.options)
+        except ReadyStateBad as error:
+            if ready.ANEW in str(error):
+                raise
+            raise ReadyStateBad(f"{error}; {ready.ANEW}") from error
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from rrsim.backends.live.vm import base, lease, save_image, undo
-from rrsim.backends.live.vm.errors import HostRefused, ReadyStateBad, VmError
+from rrsim.backends.live.vm.errors import DiskFull, HostRefused, ReadyStateBad, VmError
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
 from rrsim.backends.live.vm.lease import Held, to_mark
@@ -34,6 +34,7 @@ FORMAT: Final = 1
 """Changed when machines are defined differently, so that older ready states are not used."""
 SAVE_LIMIT_S: Final = 300.0
 KEY_CHARACTERS: Final = 16
+ANEW: Final = "if it is damaged, remove it, and the next run makes it anew: rrsim reap --images"
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -135,6 +136,7 @@ async def restore(
     Raises:
         ReadyStateBad: the ready state is damaged, gone, or not one of this host's QEMU; forget it and make it anew.
         DiskFull: the host has no room.
+        HostRefused: the host has no memory for it, or its QEMU may not read the files.
     """
     if progress is not None:
         progress(f"restoring the ready state {record.key}")
@@ -162,11 +164,29 @@ async def _start(vm: Vm, record: Record, progress: Progress | None) -> None:
         try:
             await pool.host.call(f"restore {vm.name}", lambda c: _restore(c, path), SAVE_LIMIT_S)
         except HostRefused as error:
-            raise ReadyStateBad(
-                f"expected {path} to restore as {vm.name}, saw: {error}; it is damaged or belongs to another host, and "
-                "is to be made anew"
-            ) from error
+            raise _why_not(error, path, vm) from error
     vm.running = True
+
+
+def _why_not(error: HostRefused, path: str, vm: Vm) -> VmError:
+    """Return what a refused restore means, as far as libvirt's answer tells."""
+    import libvirt
+
+    host, said = vm.host.info.name, str(error)
+    if "No space left" in said or "Disk quota" in said:
+        return DiskFull(f"expected room on {host} to restore {vm.name}, saw: {error}; make room: rrsim reap --list")
+    if error.code == libvirt.VIR_ERR_NO_MEMORY or "Cannot allocate memory" in said:
+        mib = vm.image.built.description.hardware.memory_mib
+        return HostRefused(
+            f"expected {mib} MiB of memory on {host} for {vm.name}, saw: {error}; end what else runs there, or play "
+            "fewer machines at once: --slots", error.code,
+        )
+    if error.code == libvirt.VIR_ERR_ACCESS_DENIED or "Permission denied" in said:
+        return HostRefused(
+            f"expected that libvirt's QEMU on {host} may read {path} and the files beside it, saw: {error}; see owner "
+            "and mode of the folder and of those above it", error.code,
+        )
+    return ReadyStateBad(f"expected {path} to restore as {vm.name}, saw: {error}; {ANEW}")
 
 
 async def forget(pool: Pool, key: str) -> None:

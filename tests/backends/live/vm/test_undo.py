@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rrsim.backends.live.vm import base, lease, machines, ready, save_image, threads, undo, watching
-from rrsim.backends.live.vm.errors import GuestNeverBooted, VmError
+from rrsim.backends.live.vm.errors import DiskFull, GuestNeverBooted, HostRefused, ReadyStateBad, VmError
 from rrsim.backends.live.vm.host import Host
 from rrsim.backends.live.vm.vm import Options
 from tests.backends.live.vm import rig
@@ -172,6 +172,49 @@ def test_nothing_is_left_where_a_ready_state_cannot_be_made(
                 if how == "cancelled":
                     assert me.uncancel() == 0
             assert "listen for events" in asked
+
+    run(case())
+
+
+@pytest.mark.usefixtures("restores")
+@pytest.mark.parametrize(("said", "code", "kind", "text"), [
+    ("write: No space left on device", 38, DiskFull, "expected room on .* rrsim reap --list"),
+    ("cannot set up guest memory 'pc.ram': Cannot allocate memory", 1, HostRefused, "expected 64 MiB .* --slots"),
+    ("out of memory", 2, HostRefused, "expected 64 MiB of memory on .*: out of memory; .* --slots"),
+    ("Failed to open file: Permission denied", 38, HostRefused, "may read .*-memory .*denied; see owner"),
+    ("image magic is incorrect", 55, ReadyStateBad, "to restore as .*magic is incorrect; .*reap --images$"),
+])
+def test_why_a_ready_state_was_not_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int, kind: type[VmError], text: str
+) -> None:
+    async def case() -> None:
+        async with rig.mock() as (host, pool):
+            fleet = await fleet_of(host, pool, tmp_path, kept=True)
+            call = host.call
+
+            async def refuses(what: str, *rest: Any) -> Any:
+                if what.startswith("restore "):
+                    raise HostRefused(said, code)
+                return await call(what, *rest)
+
+            monkeypatch.setattr(host, "call", refuses)
+            with pytest.raises(VmError, match=text) as caught:
+                await machines.make(fleet, "pc", tmp_path, lambda _: None)
+            assert type(caught.value) is kind
+            await nothing_left(host, pool)
+
+    run(case())
+
+
+@pytest.mark.usefixtures("restores")
+def test_a_ready_state_that_is_damaged_when_a_case_starts_says_how_it_is_made_anew(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with rig.mock() as (host, pool):
+            fleet = await fleet_of(host, pool, tmp_path, kept=True)
+            await pool.delete(f"{STEM}-disk.qcow2")
+            with pytest.raises(ReadyStateBad, match=r"saw that one is gone; if .* anew: rrsim reap --images$"):
+                await machines.make(fleet, "pc", tmp_path, lambda _: None)
+            await nothing_left(host, pool)
 
     run(case())
 
