@@ -36,6 +36,9 @@ PROBE_LIMIT_S: Final = 40.0
 PROBE_SIGNS: Final = ("Run /init", "Freeing unused kernel", "VFS: Cannot open root")
 """What a kernel says once it has come through its own start."""
 PROBE_COMMAND_LINE: Final = "console=ttyS0 loglevel=7 panic=0"
+DIED: Final = "closed the monitor: "
+"""After this libvirt tells QEMU's own last words."""
+SAID_CHARACTERS: Final = 200
 FAILED_DAYS: Final = 7
 """How long it is remembered that KVM failed, unless the file is removed."""
 DAY_S: Final = 24 * 3600
@@ -134,7 +137,8 @@ async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:
         image: an image that is started from a kernel file.
 
     Raises:
-        VmError: the host is in trouble: no room, no answer, QEMU does not start. That says nothing of KVM.
+        VmError: the host is in trouble: no room, no answer, QEMU does not start for another reason. That says nothing
+            of KVM.
         LeaseLost: the slot was taken meanwhile.
     """
     description = msgspec.structs.replace(image.built.description, command_line=PROBE_COMMAND_LINE)
@@ -152,13 +156,23 @@ async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:
 
 
 async def _try(vm: Vm) -> str:
-    await vm.start()
+    try:
+        await vm.start()
+    except HostRefused as error:
+        if not blames_kvm(str(error)):
+            raise
+        return f"QEMU does not start with it: {' '.join(str(error).partition(DIED)[2].split())[:SAID_CHARACTERS]}"
     try:
         await vm.guard(_sign(vm), "a sign of the kernel under KVM", PROBE_LIMIT_S)
     except (GuestNeverBooted, GuestStopped, RestartLoop) as error:
         await vm.slot.renew()  # who takes a slot stops its machine: then this says so instead
         return str(error).splitlines()[0]
     return ""
+
+
+def blames_kvm(said: str) -> bool:
+    """Whether libvirt tells that QEMU itself ended because of KVM, as it does where the host's is not a whole one."""
+    return "kvm" in said.partition(DIED)[2].lower()
 
 
 async def _sign(vm: Vm) -> None:

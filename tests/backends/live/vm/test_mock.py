@@ -273,6 +273,20 @@ def test_kvm_counts_once_a_kernel_booted_and_the_answer_is_remembered(
     assert choose(cpuinfo, "", memory=memory) == (found, [])
 
 
+@pytest.mark.parametrize(
+    ("said", "blamed"),
+    [
+        ("qemu unexpectedly closed the monitor: failed to set MSR 0x10a\nkvm.c:3183: kvm_buf_set_msrs: Assert", True),
+        ("internal error: qemu unexpectedly closed the monitor: Could not access KVM kernel module", True),
+        ("internal error: qemu unexpectedly closed the monitor: -drive: No space left on device", False),
+        ("operation failed: /images/kvm-guest.qcow2: No space left on device", False),
+    ],
+)
+def test_an_emulator_that_ends_because_of_kvm_is_an_answer_about_kvm(said: str, blamed: bool) -> None:
+    """Else each run would try it anew, on a host where it never works."""
+    assert accelerator.blames_kvm(said) == blamed
+
+
 @pytest.mark.parametrize("trouble", [HostRefused("no KVM for you", 1), HostSlow("no answer"), LeaseLost("taken")])
 def test_where_kvm_could_not_be_tried_nothing_is_remembered(
     cpuinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: VmError
@@ -350,6 +364,13 @@ def test_what_the_guest_does_under_kvm_is_an_answer(tmp_path: Path, monkeypatch:
     assert "the machine stopped: stopped (power cut)" in boot_once(tmp_path, monkeypatch, stops)
     monkeypatch.setattr(accelerator, "PROBE_LIMIT_S", 0.1)
     assert "expected a sign of the kernel under KVM within 0.1 s" in boot_once(tmp_path, monkeypatch, waits)
+
+    async def dies(_: Vm) -> None:
+        raise HostRefused("qemu unexpectedly closed the monitor: kvm_buf_set_msrs:\n Assertion failed", 1)
+
+    monkeypatch.setattr(Vm, "start", dies)
+    said = boot_once(tmp_path, monkeypatch, nothing)
+    assert said == "QEMU does not start with it: kvm_buf_set_msrs: Assertion failed"
 
 
 def test_what_the_host_does_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
