@@ -55,8 +55,8 @@ class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
         usual = wine_bench.DEFAULT_SCALE if self.backend == "wine" else 0.0
         said = [("--agent", self.agent, BUNDLED), ("--server", self.server, BUNDLED)]
         scale = [("--time-scale", f"{self.time_scale:g}", f"{usual:g}")] if self.time_scale else []
-        image = [("--image", str(self.vm["image"]), "")] if self.vm.get("image") else []
-        return tuple(word for name, value, usual in (*image, *scale, *said) if value != usual for word in (name, value))
+        where = [(f"--{name}", str(self.vm[name]), "") for name in ("image", "uri") if self.vm.get(name)]
+        return tuple(word for name, value, usual in (*where, *scale, *said) if value != usual for word in (name, value))
 
 
 def require(backend: str) -> None:

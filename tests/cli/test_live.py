@@ -334,3 +334,11 @@ def test_make_names_the_same_programs() -> None:
     assert packages is not None
     assert tuple(programs[1].split()) == parts.NEEDED
     assert parts.INSTALL.endswith(packages[1])
+
+
+def test_a_repetition_goes_to_the_same_machines() -> None:
+    """What was left to its default is not repeated."""
+    uri = "qemu+ssh://host/system?keyfile=/a key"
+    chosen = live.LiveOptions(backend="libvirt", time_scale=1.0, vm={"image": "mine", "uri": uri, "slots": 1})
+    assert chosen.words() == ("--image", "mine", "--uri", uri, "--time-scale", "1")
+    assert live.LiveOptions(backend="libvirt", vm={"image": "", "uri": ""}).words() == ()

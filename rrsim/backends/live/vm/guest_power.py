@@ -80,8 +80,9 @@ class GuestPower(Power):
         """Take up an event of the virtual machine."""
         if isinstance(event, Suspended) and event.reason == "asked":
             self.host_did_it("somebody halted the virtual machine from outside of the run")
-        if isinstance(event, Gap):
-            self._name_lost_port()
+        if isinstance(event, Gap) and self.port is not None:
+            # The port's stream went with the old connection. libvirt does not always say so: it is just silent then.
+            self._connection_lost(self.port)
         if not isinstance(event, Reset | Shutdown | Stopped | Crashed):
             return
         waiting = self._happened
@@ -113,23 +114,22 @@ class GuestPower(Power):
 
     async def _name_the_cause(self) -> None:
         await pause(round(CAUSE_LIMIT_S * 1e6))  # what the hypervisor says meanwhile is the first error, and stays it
-        if not self._name_lost_port():
+        if self.port is not None and self.port.why_lost and self._vm.connection_trouble():
+            self._connection_lost(self.port)
+        else:
             self._fail(MachineFailed(
                 f"the line to the sign-in helper in the guest broke in phase {self.phase!r}, and neither guest nor "
                 f"hypervisor says why: {(self.port and self.port.why_lost) or 'the helper ended'}; last heard of the "
                 f"guest: {self.port.last if self.port else 'nothing'}; look at the serial console"
             ))
 
-    def _name_lost_port(self) -> bool:
-        """Name the lost connection to the host as the cause, if it took the guest's port with it."""
-        connection = self._vm.connection_trouble()
-        if self.port is None or not self.port.why_lost or not connection:
-            return False
+    def _connection_lost(self, port: GuestPort) -> None:
+        """Name the lost connection to the host as the cause: it took the guest's port with it."""
         self._fail(MachineFailed(
-            f"HostLost: {connection}, and took the line to the guest with it: {self.port.why_lost}; last heard of the "
-            f"guest: {self.port.last}; was libvirtd restarted? Run again when it stays up"
+            f"HostLost: {self._vm.connection_trouble()}, and took the line to the guest with it: "
+            f"{port.why_lost or 'it is silent'}; last heard of the guest: {port.last}; was libvirtd restarted? Run "
+            "again when it stays up"
         ))
-        return True
 
     def _expect(self, how: HowItEnds) -> None:
         """From now on the machine may go down in this way."""

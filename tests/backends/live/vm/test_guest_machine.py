@@ -254,6 +254,17 @@ def test_a_machine_that_somebody_halts_is_no_silent_product(tmp_path: Path) -> N
     played(tmp_path, play)
 
 
+def test_a_line_that_stays_silent_after_the_connection_broke_is_lost_too(tmp_path: Path) -> None:
+    """A libvirt far away does not say that the streams of its old connection have ended."""
+    async def play(rig: Rig) -> None:
+        await rig.pc.power_on()
+        rig.vm.connection = "the connection to libvirt broke and came back"
+        rig.vm.hear(Gap(at_us=0))
+        with pytest.raises(MachineFailed, match=r"HostLost: the connection .* took the line .*: it is silent; last"):
+            await rig.pc.wait_phase("off")
+    played(tmp_path, play)
+
+
 @pytest.mark.parametrize("told", ["by the state", "by the event"])
 def test_a_connection_that_broke_is_the_cause_of_a_lost_line(
     told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
