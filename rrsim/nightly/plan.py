@@ -15,6 +15,8 @@ SEEDS: Final = 20
 SWARM_SEEDS: Final = 10_000
 """More than a night's swarm plays for each seed of the simulator's: nights do not look where others have looked."""
 HOUR_S: Final = 3600.0
+COMPARED: Final = ("restart-into-safe-mode", "place=chat window")
+"""The case that both kinds of real machines play, and the model with them: it has most of what a boot can be."""
 LISTS: Final = "scenarios"
 """Where the lists of cases are."""
 
@@ -131,6 +133,11 @@ def _vm(folder: str, jobs: int) -> list[Step]:
         _scenarios("vm", "vm", folder, words, 3 * HOUR_S, f"{LISTS}/vm-nightly.txt"),
         Step(name="vm-conform", part="vm", kind="rrsim", limit_s=HOUR_S, results="vm-conform.json",
              command=("rrsim", "conform", f"{folder}/histories/vm", "--format", "json")),
+        Step(name="vm-compare", part="vm", kind="rrsim", limit_s=HOUR_S, results="vm-compare.json",
+             command=("rrsim", "compare", COMPARED[0], "--case", COMPARED[1], "--backends", "wine,libvirt",
+                      "--format", "json")),
+        Step(name="vm-speed", part="vm", kind="rrsim", command=("rrsim", "bench", "--vm", "--format", "json"),
+             limit_s=HOUR_S, results="vm-speed.json"),
         Step(name="vm-tests", part="vm", kind="pytest", limit_s=3 * HOUR_S,
              command=("pytest", "tests", "-m", "libvirt", "--junitxml", f"{folder}/vm-tests.xml")),
         _reap("vm"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rrsim.nightly import plan
 from rrsim.nightly import run as playing
 from rrsim.nightly.plan import CASES, PARTS, Step, night, second_try
 from rrsim.nightly.record import Record, StepRecord, code_of, night_code
@@ -263,7 +264,8 @@ def test_in_virtual_machines_nothing_waits_for_anything_to_pass(bench: Bench) ->
         patch.setenv("PATH", f"{bench.programs}:{os.environ['PATH']}")
         record = bench.player().play(steps)
     assert {name: code for name, (_, code) in codes(record).items()} == {
-        "vm-binding": 70, "vm-doctor": 70, "vm-image": 70, "vm": 2, "vm-conform": 1, "vm-tests": 1, "vm-reap": 70,
+        "vm-binding": 70, "vm-doctor": 70, "vm-image": 70, "vm": 2, "vm-conform": 1, "vm-compare": 70,
+        "vm-speed": 70, "vm-tests": 1, "vm-reap": 70,
     }
     assert record.exit_code == 1
     page = summary(record, ())
@@ -278,6 +280,15 @@ def test_the_scenarios_in_virtual_machines_have_the_real_ten_minutes() -> None:
     assert "--backend libvirt --time-scale 1 --jobs 3 --cases scenarios/vm-nightly.txt" in words
     (conform,) = (one for one in night(["vm"], "OUT", first_seed=1) if one.name == "vm-conform")
     assert conform.command[2] == run.command[run.command.index("--histories") + 1]
+
+
+def test_the_compared_case_is_one_that_both_kinds_of_machines_play() -> None:
+    """At every commit, so that a night finds differences and no news."""
+    name, case = plan.COMPARED
+    for cases in ("wine-ci.txt", "vm-ci.txt"):
+        assert f"{name}[{case}]" in (ROOT / "scenarios" / cases).read_text(encoding="utf-8").splitlines()
+    (compare,) = (one for one in night(["vm"], "OUT", first_seed=1) if one.name == "vm-compare")
+    assert compare.command[2:5] == (name, "--case", case)
 
 
 def test_by_hand_the_same_steps_are_played_as_in_a_night() -> None:
