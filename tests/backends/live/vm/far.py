@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,12 @@ def _call(*command: str | Path) -> None:
         pytest.skip(f"{command[0]} {command[1]} does not work here: {done.stderr.strip()[:200]}")
 
 
+def _script(path: Path, *words: object) -> None:
+    """A program that is these words and its own arguments; a path may have spaces."""
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+    path.chmod(0o755)
+
+
 @contextlib.contextmanager
 def away(folder: Path, *, settings: str = "") -> Iterator[Far]:
     """Make the host; skip where that cannot be done."""
@@ -104,11 +111,8 @@ def away(folder: Path, *, settings: str = "") -> Iterator[Far]:
     for key in ("key", "host-key"):
         _call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key)
     (folder / "to_host.py").write_text(TO_HOST)
-    (folder / "ssh").write_text(
-        f"#!/bin/sh\nexec ssh -F none -o IdentitiesOnly=yes -o 'ProxyCommand=ip netns exec {one.name} "
-        f"{sys.executable} {folder}/to_host.py {PORT}' \"$@\"\n"
-    )
-    (folder / "ssh").chmod(0o755)
+    _script(folder / "proxy", "ip", "netns", "exec", one.name, sys.executable, folder / "to_host.py", PORT)
+    _script(folder / "ssh", "ssh", "-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={folder}/proxy")
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {PORT}\nHostKey {folder}/host-key\nPidFile none\nStrictModes no\nUsePAM no\n"
         f"AuthorizedKeysFile {folder}/key.pub\nPermitRootLogin yes\nPasswordAuthentication no\n{settings}"
