@@ -104,7 +104,7 @@ def _build_wine_guest(name: str, *, again: bool) -> Any:
 
 
 @image_app.command(
-    "verify", epilog=_examples("rrsim image verify windows-11", "rrsim image verify windows-11 --format json")
+    "verify", epilog=_examples("rrsim image verify wine-guest", "rrsim image verify windows-11 --format json")
 )
 def verify_command(
     name: Name,
@@ -112,9 +112,13 @@ def verify_command(
     accelerator: Annotated[str, typer.Option(help="kvm or tcg; default: KVM where it works.")] = "",
     format_: Format = "text",
 ) -> None:
-    """Ask a built image of Windows what nobody could look up; print the answers and keep them beside the image.
+    """Find out what holds on a built image; print it and keep it beside the image.
 
-    Exit code 0: every question was answered, with yes or no; 2: at least one answer is "could not tell".
+    An image of Windows is asked what nobody could look up. One with Wine is held to the machine contract, which takes
+    half an hour where the processor is emulated.
+
+    Exit code 0: every question was answered, with yes or no, and the contract holds; 2: at least one answer is "could
+    not tell"; 70: the contract does not hold.
     """
     _check(format_)
     from rrsim.cli import image_windows

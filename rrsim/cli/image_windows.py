@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rrsim.cli.errors import CommandError, environment_error, say
-from rrsim.cli.exit_codes import OK, UNKNOWN, USAGE
+from rrsim.cli.exit_codes import HARNESS, OK, UNKNOWN, USAGE
 from rrsim.cli.vm_options import ACCELERATORS
 
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ async def _build(wanted: Recipe, inputs: Inputs, folder: Path, given: Given, *, 
 
 
 def verify(name: str, uri: str = "", accelerator: str = "") -> tuple[Report, Path]:
-    """Ask a built Windows image the open questions; return the report and the file that it was kept in.
+    """Ask a built Windows image the open questions, or hold one with Wine to the machine contract.
+
+    Returns:
+        The report, and the file that it was kept in.
 
     Raises:
         CommandError: there is no such image, its evaluation is over, or machines cannot be made.
@@ -149,10 +152,9 @@ def verify(name: str, uri: str = "", accelerator: str = "") -> tuple[Report, Pat
     try:
         stored = store.find(name)
         if stored.built.description.windows != "windows":
-            raise CommandError(
-                "an image of Microsoft's Windows: the questions are about nothing else", f"{name!r}, with Wine",
-                "the machine contract alone, half an hour long: pytest tests/live/test_contract_vm.py -m libvirt",
-            )
+            from rrsim.cli import image_contract  # the questions are about Microsoft's Windows and nothing else
+
+            return image_contract.verify(stored, uri, accelerator)
         return asyncio.run(_verify(stored, uri, accelerator))
     except ImageError as error:
         raise environment_error(error.expected, error.saw, error.try_) from error
@@ -213,7 +215,9 @@ async def no_contract() -> Any:
 
 
 def exit_code(report: Report) -> int:
-    """Return the exit code of a verification: whether every question was answered."""
+    """Return the exit code of a verification: 70 if the contract does not hold, 2 if a question was not answered."""
+    if any(row.outcome in ("failed", "error") for row in report.contract):
+        return HARNESS
     return UNKNOWN if any(one.answer == "could not tell" for one in report.findings) else OK
 
 

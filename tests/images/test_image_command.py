@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from rrsim.cli import image_contract
 from rrsim.cli.errors import CommandError
 from rrsim.cli.image import image_app
+from rrsim.cli.main import run
 from rrsim.images import loader, store
 from rrsim.images.description import Built
+from rrsim.images.windows import contract, verify
+from rrsim.images.windows.verify import ContractRow
 
 
 def _call(*words: str) -> None:
@@ -66,3 +71,41 @@ def test_an_unknown_image_is_an_error_that_lists_the_known() -> None:
     """The name is checked before anything else."""
     with pytest.raises(CommandError, match="wine-guest"):
         _call("build", "win-guest")
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("passed", 0), ("failed", 70), ("error", 70)])
+def test_an_image_with_wine_is_held_to_the_machine_contract(
+    outcome: str, code: int, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment the suite hears of which image its machines are to be, and on which host."""
+    asked: list[Any] = []
+
+    def suite(command: list[str], junit: Path, limit_s: float, **more: Any) -> verify.Contract:
+        asked.append((command, more["environment"], more["folder"]))
+
+        async def results() -> tuple[ContractRow, ...]:
+            return ContractRow("test_a", "passed"), ContractRow("test_b", outcome, "why")
+
+        return results
+
+    monkeypatch.setattr(contract, "suite", suite)
+    assert run(["image", "verify", "wine-guest", "--uri", "qemu:///other", "--accelerator", "tcg"]) == code
+    ((command, environment, place),) = asked
+    assert command[1:4] == ["-m", "pytest", "tests/live/test_contract_vm.py"]
+    assert (place / command[3]).is_file()
+    wanted = {"RRSIM_CONTRACT_IMAGE": "wine-guest", "RRSIM_LIBVIRT_URI": "qemu:///other",
+              "RRSIM_CONTRACT_ACCELERATOR": "tcg"}
+    assert wanted.items() <= environment.items()
+    told = capsys.readouterr()
+    assert f"{outcome.upper():<15} test_b: why" in told.out
+    assert "the machine contract: " in told.out
+    assert msgspec.json.decode((folder / verify.FILE).read_bytes())["contract"][1]["outcome"] == outcome
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_the_source_there_is_no_contract(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(image_contract, "ROOT", tmp_path)
+    assert run(["image", "verify", "wine-guest"]) == 70
+    assert "comes with rrsim's source" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +27,15 @@ pytest_generate_tests = parametrize_modes
 
 
 async def open_bench(root: Path) -> Opened:
-    """Return a bench of virtual machines from the built image, and how to let the host go."""
-    from rrsim.backends.live.vm.bench import VmOptions, make_bench
+    """Return a bench of virtual machines from the built image, and how to let the host go.
 
-    made = await make_bench(root, VmOptions(), 60_000_000 / MINUTE_US, progress=print)
+    ``rrsim image verify`` says in the environment which image.
+    """
+    from rrsim.backends.live.vm.bench import DEFAULT_IMAGE, VmOptions, make_bench
+    from rrsim.cli.image_contract import ENV_ACCELERATOR, ENV_IMAGE
+
+    chosen = VmOptions(image=os.environ.get(ENV_IMAGE, DEFAULT_IMAGE), accelerator=os.environ.get(ENV_ACCELERATOR, ""))
+    made = await make_bench(root, chosen, 60_000_000 / MINUTE_US, progress=print)
     return Opened(made.bench, made.close)
 
 

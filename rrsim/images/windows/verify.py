@@ -6,9 +6,9 @@ as it was built, so that a question cannot spoil the next one, and a machine tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final, Protocol, get_args
+from typing import Any, Final, Protocol, get_args
 
 import msgspec
 
@@ -111,7 +111,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is no contract, if there is none."""
 
 
-Contract = Callable[[], Awaitable[tuple[ContractRow, ...]]]
+Contract = Callable[[], Coroutine[Any, Any, tuple[ContractRow, ...]]]
 
 
 async def verify(
@@ -303,9 +303,14 @@ def table(report: Report) -> str:
         lines += [f"{'':<15} so: {one.means}"] if one.means else []
         lines += [f"{'':<15} picture: {one.picture}"] if one.picture else []
     answers = [one.answer for one in report.findings]
-    lines += ["", ", ".join(f"{answers.count(answer)} {answer}" for answer in get_args(Answer)), ""]
+    if answers:
+        lines += ["", ", ".join(f"{answers.count(answer)} {answer}" for answer in get_args(Answer)), ""]
     if report.contract_note:
         lines.append(report.contract_note)
     for row in report.contract:
         lines.append(f"{row.outcome.upper():<15} {row.test}" + (f": {row.message}" if row.message else ""))
+    if report.contract:
+        outcomes = [row.outcome for row in report.contract]
+        counts = ", ".join(f"{outcomes.count(one)} {one}" for one in dict.fromkeys(outcomes))
+        lines += ["", f"the machine contract: {counts}"]
     return "\n".join(lines) + "\n"

@@ -250,6 +250,27 @@ def test_the_contract_s_results_are_read(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_each_test_of_the_contract_is_told_when_it_has_ended(tmp_path: Path) -> None:
+    """Half an hour without a word would look like one that hangs."""
+    junit, said = tmp_path / "junit.xml", list[str]()
+    printed = "tests/live/x.py::test_a[service] PASSED [ 50%]\ntests/live/x.py::test_b FAILED [100%]\nnothing else"
+    text = (f"import os; print({printed!r}); print(os.environ['WORD'], os.getcwd());"
+            f"open({str(junit)!r}, 'w').write('<a><testcase name=\"a\"/></a>')")
+    words = {"WORD": "x::y PASSED"}
+    run = contract.suite(program(text), junit, 30, environment=words, folder=tmp_path, say=said.append)
+    assert asyncio.run(run()) == (ContractRow("a", "passed"),)
+    assert said == ["  passed   test_a[service]", "  failed   test_b", "  passed   y"]
+
+
+def test_a_contract_that_is_ended_puts_its_machines_away(tmp_path: Path) -> None:
+    junit, put_away = tmp_path / "junit.xml", tmp_path / "put away"
+    text = ("import threading\ntry:\n    print('up', flush=True); threading.Event().wait()\n"
+            f"except KeyboardInterrupt:\n    open({str(put_away)!r}, 'w').close()")
+    with pytest.raises(RuntimeError, match="to end within 1 s"):
+        asyncio.run(contract.suite(program(text), junit, 1)())
+    assert put_away.exists()
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("import sys; sys.exit('no such folder')", "saw none; it ended with 1: no such folder"),
     ("open({junit!r}, 'w').write('<a/>')", "expected tests .* saw none"),
