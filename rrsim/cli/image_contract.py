@@ -66,8 +66,10 @@ def _require_suite() -> None:
             "the machine contract, which comes with rrsim's source", f"no {SUITE} in {ROOT}",
             "the same command in a checkout: make .venv/libvirt.stamp, then .venv/bin/rrsim image verify …",
         )
-    if find_spec("pytest") is None:
-        raise environment_error("pytest, which runs the machine contract", "none", "make .venv/libvirt.stamp")
+    needed = {"pytest": "pytest, which runs the machine contract", "libvirt": "libvirt's Python binding"}
+    for module, what in needed.items():
+        if find_spec(module) is None:
+            raise environment_error(what, f"no module {module}", "make .venv/libvirt.stamp")
 
 
 def _environment(name: str, uri: str, accelerator: str) -> dict[str, str]:

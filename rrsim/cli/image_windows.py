@@ -144,13 +144,13 @@ def verify(name: str, uri: str = "", accelerator: str = "") -> tuple[Report, Pat
         CommandError: there is no such image, its evaluation is over, or machines cannot be made.
     """
     from rrsim.backends.live.vm.errors import VmError
-    from rrsim.images import store
+    from rrsim.images import current
     from rrsim.images.errors import ImageError
     from rrsim.images.windows import accounts
 
     _check_accelerator(accelerator)
     try:
-        stored = store.find(name)
+        stored = current.find(name, current.recipe_now(name))  # as a run takes it
         if stored.built.description.windows != "windows":
             from rrsim.cli import image_contract  # the questions are about Microsoft's Windows and nothing else
 
@@ -216,9 +216,11 @@ async def no_contract() -> Any:
 
 def exit_code(report: Report) -> int:
     """Return the exit code of a verification: 70 if the contract does not hold, 2 if a question was not answered."""
-    if any(row.outcome in ("failed", "error") for row in report.contract):
+    outcomes = {row.outcome for row in report.contract}
+    if outcomes & {"failed", "error"}:
         return HARNESS
-    return UNKNOWN if any(one.answer == "could not tell" for one in report.findings) else OK
+    told_nothing = outcomes and "passed" not in outcomes
+    return UNKNOWN if told_nothing or any(one.answer == "could not tell" for one in report.findings) else OK
 
 
 def _check(given: Given) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rrsim.images import loader, wine_guest
+from rrsim.images import loader, store, wine_guest
 from rrsim.images.description import Built
+from rrsim.images.errors import ImageError
 
 
 def recipe_now(name: str) -> str:
@@ -16,6 +17,18 @@ def recipe_now(name: str) -> str:
         return wine_guest.sources(described, loader.folder_of(name)) if described.windows == "wine" else ""
     except Exception:  # noqa: BLE001 - an image whose recipe is gone, or cannot be read, is still an image
         return ""
+
+
+def find(name: str, recipe: str) -> store.Stored:
+    """Return the build of ``recipe`` as it is now (see :func:`recipe_now`), else the newest one.
+
+    Raises:
+        ImageError: the image is not built.
+    """
+    try:
+        return store.find(name, recipe)
+    except ImageError:
+        return store.find(name)
 
 
 def changed(built: Built, recipe: str) -> str:

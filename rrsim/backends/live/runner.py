@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -181,13 +181,32 @@ async def _played(world: Stage, bench: Bench, folder: Path) -> str:
     try:
         async with asyncio.timeout(LONGEST_WAIT_S):
             address = await world.server.start(str(folder / "server"))
-            await _take_machines(world, bench, address, folder)
+            await _unless_over(world, _take_machines(world, bench, address, folder))
         async with asyncio.timeout(LONGEST_RUN_S):
             await _set_stage(world, bench, address)
             await world.over
+    except TimeoutError as error:
+        return str(error) or (
+            f"TimeoutError: expected the run to be over within {LONGEST_RUN_S:g} s of its machines being there, and "
+            f"those within {LONGEST_WAIT_S:g} s, saw it still going on; look at the bundle"
+        )
     except Exception as error:  # noqa: BLE001 (whatever it was, the run's evidence is kept and the others go on)
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+async def _unless_over(world: Stage, work: Coroutine[Any, Any, None]) -> None:
+    """Do something before the run, but no longer than nothing is wrong with what is there of it by then."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task, world.over}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await world.over  # a machine that was taken is lost; nobody waits for the others
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _take_machines(world: Stage, bench: Bench, address: Address, folder: Path) -> None:

@@ -18,6 +18,8 @@ from rrsim.images.windows.verify import Contract, ContractRow
 OUTCOMES: Final = {"failure": "failed", "error": "error", "skipped": "skipped"}
 WORDS: Final = 300
 LINES_KEPT: Final = 40
+PUT_AWAY_S: Final = 400.0
+"""Putting a machine away may take that long where the processor is emulated and the host is busy."""
 LINE_BYTES: Final = 1 << 20
 """A line that is longer is no word of pytest's."""
 SAID: Final = re.compile(r"::(\S+) (PASSED|FAILED|ERROR|SKIPPED)")
@@ -81,7 +83,7 @@ async def _listen(process: asyncio.subprocess.Process, last: deque[str], say: Ca
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End it as Ctrl-C does, which takes its machines away, and at last by force."""
-    for number, patience_s in ((signal.SIGINT, 60.0), (signal.SIGKILL, 10.0)):
+    for number, patience_s in ((signal.SIGINT, PUT_AWAY_S), (signal.SIGKILL, 10.0)):
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):

@@ -57,6 +57,40 @@ def test_all_machines_of_a_case_are_there_before_the_first_is_used(tmp_path: Pat
     assert made == ["pc-1", "pc-2", "pc-3"]
 
 
+def test_a_machine_that_is_lost_while_others_are_waited_for_ends_the_waiting(tmp_path: Path) -> None:
+    """It would go on for an hour, with the turn to take machines on the host."""
+    given_up: list[str] = []
+
+    class Lost(rig.Machine):
+        """One whose disk fills up as soon as somebody wants to hear of it."""
+
+        def when_failed(self, hear: Any) -> None:
+            asyncio.get_running_loop().call_soon(hear, RuntimeError("DiskFull: no room"))
+
+    async def make(name: str, folder: Path, observe: Any) -> rig.Machine:
+        if name == "pc-1":
+            return Lost(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(name)
+        return rig.Machine(name)
+
+    result = run(rig.bench(make), tmp_path, customers=2)
+    assert (result.outcome, result.reason) == ("error", "RuntimeError: DiskFull: no room")
+    assert given_up == ["pc-2"]
+
+
+def test_a_limit_that_is_over_says_what_it_was_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LONGEST_WAIT_S", 0.1)
+
+    async def never(name: str, folder: Path, observe: Any) -> rig.Machine:
+        await asyncio.Event().wait()
+        return rig.Machine(name)
+
+    assert "and those within 0.1 s, saw it still going on" in run(rig.bench(never), tmp_path).reason
+
+
 def test_what_cannot_be_taken_away_is_named_and_the_rest_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

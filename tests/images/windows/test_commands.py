@@ -18,7 +18,7 @@ from rrsim.images import store
 from rrsim.images.windows import build, media, recipe, verify
 from rrsim.images.windows.build_state import BuildBusy
 from rrsim.images.windows.machine import HostAway
-from rrsim.images.windows.verify import Finding, Report
+from rrsim.images.windows.verify import ContractRow, Finding, Report
 from rrsim.live_clock import wall_time
 from tests.images.windows.verify_rig import ROOT
 
@@ -165,4 +165,14 @@ def test_a_question_without_an_answer_shows_in_the_exit_code(answers: tuple[veri
         Finding(id="x", question="x", situation="running", answer=answer, evidence="", means="") for answer in answers
     )
     report = Report(image="x", digest="x", made="x", windows="x", findings=findings)
+    assert image_windows.exit_code(report) == code
+
+
+@pytest.mark.parametrize(("outcomes", "code"), [
+    ((), 0), (("passed", "skipped"), 0), (("skipped", "skipped"), 2), (("passed", "failed"), 70),
+    (("skipped", "error"), 70),
+])  # fmt: skip
+def test_a_contract_that_was_only_skipped_tells_nothing(outcomes: tuple[str, ...], code: int) -> None:
+    rows = tuple(ContractRow(f"test_{number}", outcome) for number, outcome in enumerate(outcomes))
+    report = Report(image="x", digest="x", made="x", windows="x", findings=(), contract=rows)
     assert image_windows.exit_code(report) == code

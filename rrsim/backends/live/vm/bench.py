@@ -15,7 +15,7 @@ from rrsim.backends.live import adapters
 from rrsim.backends.live.mac import MacAgent, MacMachine
 from rrsim.backends.live.runner import Bench
 from rrsim.backends.live.state import state_home
-from rrsim.backends.live.vm import accelerator, image, keep, machines, slots, turns
+from rrsim.backends.live.vm import accelerator, image, keep, lease, machines, slots, turns
 from rrsim.backends.live.vm.errors import VmError
 from rrsim.backends.live.vm.guest_link import GuestLink
 from rrsim.backends.live.vm.guest_pc import CAPABILITIES, RESOLUTION_US, RESTART_US, GuestPc
@@ -25,7 +25,6 @@ from rrsim.backends.live.vm.pool import Pool
 from rrsim.backends.live.vm.vm import Options
 from rrsim.backends.live.wine.bench import BUNDLED, MAC
 from rrsim.images import current, store
-from rrsim.images.errors import ImageError
 from rrsim.images.windows import expiry
 from rrsim.machine.adapters import Progress
 from rrsim.scenario.result import RunResult
@@ -125,7 +124,7 @@ async def make_bench(
             await wait_for_user(f"{result.scenario.id} {result.outcome}; its machines are as they were:\n{looks}")
 
     def at_the_end(one: Any, result: RunResult) -> None:
-        if isinstance(one, GuestPc) and keep.wanted(options.keep, failed=result.outcome not in ("passed", "skipped")):
+        if isinstance(one, GuestPc) and _is_kept(one, options.keep, result):
             one.keep_with(lambda told: progress(f"{result.scenario.id}: {told}"))
 
     carried = slots.count(host.info, loaded.built.description.hardware.memory_mib, options.slots)
@@ -145,16 +144,19 @@ async def make_bench(
     return VmBench(made, fleet, carried, chosen)
 
 
+def _is_kept(one: GuestPc, choice: keep.Keep, result: RunResult) -> bool:
+    """Whether a case's machine is kept. One that was never switched on for the case has nothing to show."""
+    was_on = bool(one.boot) or one.phase != "off"
+    return was_on and keep.wanted(choice, failed=result.outcome not in ("passed", "skipped"))
+
+
 def _called(one: Any) -> str:
     return f"{one.name} ({one.vm.name} on {one.vm.host.info.name})" if isinstance(one, GuestPc) else str(one.name)
 
 
 def _fit(name: str, recipe: str, progress: Progress) -> store.Stored:
     """Return the image of this name, if runs can be played on it today: of ``recipe`` as it is now, else the newest."""
-    try:
-        stored = store.find(name, recipe)
-    except ImageError:
-        stored = store.find(name)
+    stored = current.find(name, recipe)
     differs = current.changed(stored.built, recipe)
     if differs:
         progress(
@@ -178,10 +180,8 @@ async def _acceleration(
     async def probe() -> str:
         memory_mib = loaded.built.description.hardware.memory_mib
         slot = await slots.acquire(host, memory_mib=memory_mib, wanted=options.slots, progress=progress)
-        try:
+        async with lease.giving_back(slot):
             return await accelerator.boot_once(host, pool, slot, loaded)
-        finally:
-            await asyncio.shield(slot.release())
 
     memory = state_home() / "accelerators.json"
     return await accelerator.choose(host, options.accelerator, probe=probe, memory=memory, progress=progress)

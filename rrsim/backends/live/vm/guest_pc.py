@@ -93,10 +93,6 @@ class GuestMachine:
         if self.vm.trouble is not None:
             hear(self.vm.trouble)
 
-    def connection_trouble(self) -> str:
-        """Return what became of the connection to the host since the machine was made; empty: nothing."""
-        return self.vm.connection_trouble()
-
 
 class GuestPc(WindowsPc):
     """One customer's PC in a Wine guest."""
@@ -171,7 +167,7 @@ class GuestPc(WindowsPc):
         try:
             await self.vm.set_link(up=plugged)
         except HostRefused:
-            if self.vm.running:
+            if await self.vm.domain("look at", lambda d: bool(d.isActive())):
                 raise  # a cable that only seems to be out would make a verdict on the product out of nothing
 
     async def dial(self, number: str) -> None:

@@ -99,6 +99,11 @@ class GuestPort:
         self._hear = hear
 
     @property
+    def beneath(self) -> str:
+        """What became of the connection that the port runs over; empty: nothing."""
+        return self._beneath()
+
+    @property
     def why_lost(self) -> str:
         """Why nothing more comes through the port; empty while it is open."""
         return self._why_lost

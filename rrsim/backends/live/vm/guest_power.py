@@ -41,9 +41,6 @@ class Switch(Protocol):
     async def reset(self) -> None:
         """Press the reset button."""
 
-    def connection_trouble(self) -> str:
-        """Return what became of the connection to the host since the machine was made; empty: nothing."""
-
     @property
     def resets(self) -> int:
         """How often the host has seen it switched on or reset."""
@@ -114,7 +111,7 @@ class GuestPower(Power):
 
     async def _name_the_cause(self) -> None:
         await pause(round(CAUSE_LIMIT_S * 1e6))  # what the hypervisor says meanwhile is the first error, and stays it
-        if self.port is not None and self.port.why_lost and self._vm.connection_trouble():
+        if self.port is not None and self.port.why_lost and self.port.beneath:
             self._connection_lost(self.port)
         else:
             self._fail(MachineFailed(
@@ -126,7 +123,7 @@ class GuestPower(Power):
     def _connection_lost(self, port: GuestPort) -> None:
         """Name the lost connection to the host as the cause: it took the guest's port with it."""
         self._fail(MachineFailed(
-            f"HostLost: {self._vm.connection_trouble()}, and took the line to the guest with it: "
+            f"HostLost: {port.beneath or 'the connection to the host broke'}, and took the line to the guest with it: "
             f"{port.why_lost or 'it is silent'}; last heard of the guest: {port.last}; was libvirtd restarted? Run "
             "again when it stays up"
         ))

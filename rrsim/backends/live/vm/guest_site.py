@@ -63,9 +63,6 @@ class Machine(Protocol):
     def on_trouble(self, hear: Callable[[Exception], None]) -> None:
         """Have what makes the machine useless told to this listener, and to no other; at once if it has happened."""
 
-    def connection_trouble(self) -> str:
-        """Return what became of the connection to the host since the machine was made; empty: nothing."""
-
 
 class GuestSite:
     """One guest."""

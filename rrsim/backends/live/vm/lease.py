@@ -16,7 +16,7 @@ import contextlib
 import os
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -205,6 +205,14 @@ async def claim(host: Host, name: str, lease: Lease) -> Held | None:
     return None
 
 
+async def patiently(claiming: Awaitable[Held | None]) -> Held | None:
+    """Return what a claim came to; nothing if the host was too slow: who waits for a name asks again."""
+    try:
+        return await claiming
+    except HostSlow:
+        return None
+
+
 @contextlib.asynccontextmanager
 async def lock(host: Host, what: str, *, wait_s: float = LOCK_WAIT_S) -> AsyncIterator[None]:
     """Be the only one on the host, over all runners, that does this.
@@ -214,16 +222,30 @@ async def lock(host: Host, what: str, *, wait_s: float = LOCK_WAIT_S) -> AsyncIt
     """
     name = f"{PREFIX}lock-{what}"
     until_us = live_clock.monotonic_us() + int(wait_s * 1e6)
-    while (held := await claim(host, name, mine(None, "lock"))) is None:
+    while (held := await patiently(claim(host, name, mine(None, "lock")))) is None:
         if live_clock.monotonic_us() > until_us:
             holder = await host.call(f"look at {name}", lambda c: _holder(c, name))
             who = holder[1].text() if holder and holder[1] else "somebody unknown"
             raise NoFreeSlot(f"waited {wait_s:g} s for {what} on {host.info.name}; held: {who}; see rrsim reap --list")
         await pause(POLL_US)
+    async with giving_back(held):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def giving_back(held: Held) -> AsyncIterator[None]:
+    """Give a name back in the end, whatever happens. What goes wrong with that never takes the place of an error, or of
+    a cancellation, that is on its way.
+
+    Raises:
+        VmError: it could not be given back, and nothing else went wrong.
+    """
     try:
         yield
-    finally:
-        await undo.through(held.release())
+    except BaseException as error:
+        await undo.after(error, held.release, held.name)
+        raise
+    await undo.through(held.release())
 
 
 async def holders(host: Host) -> dict[str, tuple[str, Lease]]:

@@ -18,7 +18,7 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.vm import ready, slots, undo
-from rrsim.backends.live.vm.errors import GuestNeverBooted, ReadyStateBad
+from rrsim.backends.live.vm.errors import GuestNeverBooted, ReadyStateBad, VmError
 from rrsim.backends.live.vm.guest_pc import GuestMachine, GuestPc
 from rrsim.backends.live.vm.guest_port import GuestPort, GuestRefused, PortLost
 from rrsim.backends.live.vm.guest_site import GuestSite, digest_of_tree
@@ -78,6 +78,9 @@ async def with_ready_state(fleet: Fleet, adapter: AgentAdapter) -> Fleet:
             await adapter.lay_in(pc)
             await pc.site_of_guest.let_go()
         except (MachineFailed, NotPossible, PortLost, GuestRefused, TimeoutError) as error:
+            trouble = vm.trouble or error.__cause__
+            if isinstance(trouble, VmError):
+                raise trouble from error  # the host's, which no look into the guest explains
             # The machine goes now, so what it said last goes into the error; a case's own machine can be kept.
             raise GuestNeverBooted(
                 f"{vm.name}: expected a machine of the image {fleet.image.built.description.name} at its welcome "
@@ -182,8 +185,8 @@ class _ComesUp:
         restored, self._restored = self._restored, False
         if not restored:
             await self._vm.start()
-            return GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_trouble)
-        port = GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_trouble)
+            return GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_since_now())
+        port = GuestPort(await self._vm.open_channel(), beneath=self._vm.connection_since_now())
         await self._vm.guard(port.hello(limit_s=ANSWER_LIMIT_S), "an answer of the restored guest", ANSWER_LIMIT_S)
         await _renew(port, self._vm.name)
         return port

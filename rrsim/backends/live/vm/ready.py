@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rrsim.backends.live.vm import base, lease, save_image, undo
+from rrsim.backends.live.vm import base, lease, save_image, slots, undo
 from rrsim.backends.live.vm.errors import DiskFull, HostRefused, ReadyStateBad, VmError
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
@@ -33,6 +33,8 @@ from rrsim.images.description import Accelerator
 FORMAT: Final = 1
 """Changed when machines are defined differently, so that older ready states are not used."""
 SAVE_LIMIT_S: Final = 300.0
+MAKE_WAIT_S: Final = slots.WAIT_S + 900.0
+"""Its maker may have to wait for a slot before."""
 KEY_CHARACTERS: Final = 16
 ANEW: Final = "if it is damaged, remove it, and the next run makes it anew: rrsim reap --images"
 
@@ -71,7 +73,7 @@ def key_of(parts: dict[str, str]) -> str:
 @contextlib.asynccontextmanager
 async def only_maker(host: Host, key: str) -> AsyncIterator[None]:
     """Be the only one who makes this ready state; others wait, and then find it made."""
-    async with lease.lock(host, f"make-{key}"):
+    async with lease.lock(host, f"make-{key}", wait_s=MAKE_WAIT_S):
         yield
 
 

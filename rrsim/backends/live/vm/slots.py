@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ MEMORY_SHARE: Final = 0.75
 """Share of the host's memory that machines may have."""
 WAIT_S: Final = 3600.0
 SAY_EVERY_US: Final = 60_000_000
+NEEDED: Final[ContextVar[int]] = ContextVar("slots needed", default=1)
+"""How many slots whoever waits for one needs together with those it has: see :mod:`rrsim.backends.live.vm.turns`."""
 POLL_US: Final = 500_000
 
 
@@ -44,13 +47,13 @@ async def acquire(
         progress: hears who holds the slots while we wait.
 
     Raises:
-        NoFreeSlot: none became free, or every slot has a machine that is kept for longer than we would wait.
+        NoFreeSlot: none became free, or machines that are kept for longer than we would wait leave too few.
     """
     slots = count(host.info, memory_mib, wanted)
     began_us = said_us = live_clock.monotonic_us()
     while True:
         for number in range(1, slots + 1):
-            held = await lease.claim(host, f"{lease.PREFIX}slot-{number}", lease.mine(folder))
+            held = await lease.patiently(lease.claim(host, f"{lease.PREFIX}slot-{number}", lease.mine(folder)))
             if held is not None:
                 held.of_slots = slots
                 return held
@@ -62,7 +65,7 @@ async def acquire(
             )
         if said_us == began_us or now_us - said_us > SAY_EVERY_US:
             said_us = now_us
-            await _require_hope(host, slots, wait_s)
+            await require_hope(host, slots, wait_s)
             if progress is not None:
                 progress(f"waiting for one of {slots} slots on {host.info.name}; {await _who(host)}")
         await pause(POLL_US)
@@ -78,13 +81,20 @@ async def kept(host: Host, slots: int) -> dict[str, lease.Lease]:
     }
 
 
-async def _require_hope(host: Host, slots: int, wait_s: float) -> None:
+async def require_hope(host: Host, slots: int, wait_s: float = WAIT_S) -> None:
+    """Check that as many slots as are needed can become free within ``wait_s`` seconds.
+
+    Raises:
+        NoFreeSlot: they cannot: machines that are kept to be looked at hold them.
+    """
     looked_at = await kept(host, slots)
     until_s = live_clock.wall_time_us() / 1e6 + wait_s
-    if len(looked_at) == slots and all(one.expires_s > until_s for one in looked_at.values()):
+    for_long = [name for name, one in looked_at.items() if one.expires_s > until_s]
+    needed = NEEDED.get()
+    if for_long and slots - len(for_long) < needed:
         raise NoFreeSlot(
-            f"expected a free slot on {host.info.name}, saw that each of {slots} has a machine that is kept to be "
-            f"looked at: {', '.join(looked_at)}; remove them: rrsim reap --kept; or more slots: --slots or {ENV_SLOTS}"
+            f"expected {needed} of {slots} slots on {host.info.name} to become free, saw machines that are kept to be "
+            f"looked at in {', '.join(for_long)}; remove them: rrsim reap --kept; or more slots: --slots or {ENV_SLOTS}"
         )
 
 

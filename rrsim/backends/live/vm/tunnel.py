@@ -138,6 +138,7 @@ class Tunnels:
     def __init__(self, ssh: Ssh) -> None:
         """Nothing is started."""
         self.ssh = ssh
+        self._bound: tuple[str, ...] | None = None
 
     async def open(self, port: int, lost: Callable[[TunnelLost], None]) -> Tunnel:
         """Lead a port of the host's loopback to the port of the same number here.
@@ -152,10 +153,11 @@ class Tunnels:
             VmMissing: there is no ``ssh``.
         """
         said = await asyncio.to_thread(tempfile.TemporaryFile)
-        # Bound to this thread's life, which is the event loop's, by the kernel where that can be asked for.
-        bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         try:
             _require(self.ssh)
+            if self._bound is None:
+                self._bound = await _binding()
+            bound = self._bound
             process = await asyncio.create_subprocess_exec(
                 *bound, *self.ssh.leading(port), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=said, start_new_session=True,
@@ -253,6 +255,19 @@ class Tunnel:
         if self._watch is not None:
             await self._watch
         self._said.close()
+
+
+async def _binding() -> tuple[str, ...]:
+    """Return what binds a program to the life of this thread, which is the event loop's, by the kernel; nothing where
+    that cannot be asked for (no ``setpriv``, or BusyBox's)."""
+    words = ("setpriv", "--pdeathsig", "KILL")
+    if shutil.which(words[0]) is None:
+        return ()
+    process = await asyncio.create_subprocess_exec(
+        *words, "true", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return words if await process.wait() == 0 else ()
 
 
 async def find(uri: str) -> Tunnels | None:

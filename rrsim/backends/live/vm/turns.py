@@ -14,10 +14,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from rrsim import live_clock
 from rrsim.backends.live.timers import pause
 from rrsim.backends.live.vm import lease, slots
-from rrsim.backends.live.vm.errors import NoFreeSlot, VmError
+from rrsim.backends.live.vm.errors import VmError
 from rrsim.backends.live.vm.host import Host, Progress
 
 WHAT: Final = "turn"
@@ -52,8 +51,12 @@ async def turn(
             if telling is not None:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
-        await _require_enough(host, machines, carried)
-        yield
+        before = slots.NEEDED.set(machines)
+        try:
+            await slots.require_hope(host, carried)
+            yield
+        finally:
+            slots.NEEDED.reset(before)
 
 
 async def _tell(host: Host, progress: Progress) -> None:
@@ -68,21 +71,3 @@ async def _tell(host: Host, progress: Progress) -> None:
                 f"waiting for our turn to take machines on {host.info.name}; it is another case's: "
                 f"{'; '.join(who) or 'just given back'}"
             )
-
-
-async def _require_enough(host: Host, machines: int, carried: int) -> None:
-    """Check that a case does not wait in vain, and with it all others, for slots that kept machines hold.
-
-    Raises:
-        NoFreeSlot: it would.
-    """
-    ours = {f"{lease.PREFIX}slot-{number}" for number in range(1, carried + 1)}
-    until_s = live_clock.wall_time_us() / 1e6 + slots.WAIT_S
-    kept = [name for name, one in (await lease.holders(host)).values()
-            if name in ours and one.kept and one.expires_s > until_s]
-    if carried - len(kept) < machines:
-        raise NoFreeSlot(
-            f"expected {machines} of {carried} slots on {host.info.name} to become free, saw that kept machines hold "
-            f"{', '.join(sorted(kept))}; remove those with rrsim reap --kept, or have more slots: --slots, "
-            f"{slots.ENV_SLOTS}"
-        )

@@ -338,13 +338,16 @@ class Vm:
 
     # --- guards ---
 
-    def connection_trouble(self) -> str:
-        """Return what became of the connection to libvirt since the machine was made; empty: nothing."""
-        if not self.host.is_there:
-            return f"the connection to libvirt at {self.host.uri} is broken"
-        if self.gaps:
-            return f"the connection to libvirt at {self.host.uri} broke and came back"
-        return ""
+    def connection_since_now(self) -> Callable[[], str]:
+        """Return a function that says what became of the connection to libvirt since this moment; empty: nothing."""
+        gaps = self.gaps
+
+        def said() -> str:
+            if not self.host.is_there:
+                return f"the connection to libvirt at {self.host.uri} is broken"
+            return f"the connection to libvirt at {self.host.uri} broke and came back" if self.gaps > gaps else ""
+
+        return said
 
     async def guard(self, waited_for: Awaitable[T], what: str, limit_s: float) -> T:
         """Await something that the running guest must bring about.

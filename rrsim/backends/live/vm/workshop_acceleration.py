@@ -7,14 +7,13 @@ said.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from rrsim.backends.live.state import state_home
-from rrsim.backends.live.vm import accelerator, image, slots
+from rrsim.backends.live.vm import accelerator, image, lease, slots
 from rrsim.backends.live.vm.errors import ImageCorrupt, ImageMissing
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.pool import Pool
@@ -67,7 +66,5 @@ async def _tried(host: Host, progress: Progress | None) -> str:
         progress(f"trying KVM on {host.info.name} once, with the kernel of the image {TRIED_WITH}")
     pool = await Pool.open(host)
     slot = await slots.acquire(host, memory_mib=kernel.built.description.hardware.memory_mib, progress=progress)
-    try:
+    async with lease.giving_back(slot):
         return await accelerator.boot_once(host, pool, slot, kernel)
-    finally:
-        await asyncio.shield(slot.release())

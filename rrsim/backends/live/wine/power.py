@@ -244,8 +244,9 @@ class Power(ABC):
             await work()
         except Exception as error:  # noqa: BLE001 (whatever it was, whoever waits for the machine has to hear of it)
             why = str(error) or "it did not come up in time"
-            lost = f"the machine was lost in phase {self.phase!r}: {type(error).__name__}: {why}"
-            self._fail(error if isinstance(error, MachineFailed) else MachineFailed(lost))
+            lost = MachineFailed(f"the machine was lost in phase {self.phase!r}: {type(error).__name__}: {why}")
+            lost.__cause__ = error
+            self._fail(error if isinstance(error, MachineFailed) else lost)
 
     def _fail(self, error: MachineFailed) -> None:
         if self.failed is not None:

@@ -141,7 +141,7 @@ class Hypervisor:
     def on_trouble(self, hear: Callable[[Exception], None]) -> None:
         self.hear_trouble = hear
 
-    def connection_trouble(self) -> str:
+    def beneath(self) -> str:
         return self.connection
 
     def resets_itself(self, *, guest: bool) -> None:
@@ -177,7 +177,7 @@ class Rig:
     async def come_up(self) -> GuestPort:
         self.guest.out = asyncio.Queue()
         self.guest.boot()
-        return GuestPort(self.guest)
+        return GuestPort(self.guest, beneath=self.vm.beneath)
 
     async def end(self) -> None:
         self.ended += 1

@@ -102,7 +102,7 @@ def test_where_every_machine_is_kept_nobody_waits() -> None:
             with pytest.raises(NoFreeSlot, match=r"waited 0\.1 s"):
                 await slots.acquire(host, memory_mib=64, wanted=2, wait_s=0.1)
             await taken[1].renew(keep.KEPT_S, kept=True)
-            with pytest.raises(NoFreeSlot, match=r"each of 2 .*: rrsim-slot-1, rrsim-slot-2; .* reap --kept; or "):
+            with pytest.raises(NoFreeSlot, match=r"1 of 2 slots .* in rrsim-slot-1, rrsim-slot-2; .* reap --kept; or "):
                 await slots.acquire(host, memory_mib=64, wanted=2)
             third = await slots.acquire(host, memory_mib=64, wanted=3)
             assert third.of_slots == 3
@@ -121,6 +121,7 @@ def test_where_every_machine_is_kept_nobody_waits() -> None:
 def test_a_run_keeps_what_was_asked_for_and_names_the_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: keep.Keep, outcome: str, kept: bool
 ) -> None:
+    """A machine that was never switched on for the case has nothing to show, and is not kept."""
     class Agent:
         """An agent that needs no build."""
 
@@ -142,8 +143,13 @@ def test_a_run_keeps_what_was_asked_for_and_names_the_case(
                 tmp_path, bench.VmOptions(uri=rig.MOCK, accelerator="tcg", cold=True, slots=2, keep=chosen),
                 progress=said.append,
             )
-            pc: Any = await made.bench.machine("pc", tmp_path, lambda _: None)
             result: Any = types.SimpleNamespace(outcome=outcome, scenario=types.SimpleNamespace(id="some case"))
+            unused: Any = await made.bench.machine("pc", tmp_path, lambda _: None)
+            made.bench.at_the_end(unused, result)
+            await unused.close()
+            assert await rig.ours(made.fleet.host, pool, unused.vm.uuid) == []
+            pc: Any = await made.bench.machine("pc", tmp_path, lambda _: None)
+            pc._power.phase = "firmware"
             made.bench.at_the_end(pc, result)
             made.bench.at_the_end(object(), result)  # a Mac, which is no virtual machine
             await pc.close()

@@ -160,6 +160,30 @@ def test_who_waits_for_a_slot_hears_so_and_is_told_who_has_them() -> None:
     run(case())
 
 
+def test_who_waits_for_a_name_outlasts_a_slow_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case may ask for an hour, four times a second."""
+    claim, asked = lease.claim, list[str]()
+
+    async def slow(host: Host, name: str, one: lease.Lease) -> lease.Held | None:
+        asked.append(name)
+        if len(asked) % 2:
+            raise HostSlow("no answer within 30 s")
+        return await claim(host, name, one)
+
+    monkeypatch.setattr(lease, "claim", slow)
+
+    async def case() -> None:
+        host = await Host.open(MOCK)
+        async with lease.lock(host, "slow"):
+            assert asked == ["rrsim-lock-slow"] * 2
+        held = await slots.acquire(host, memory_mib=64, wanted=1)
+        assert asked[2:] == ["rrsim-slot-1"] * 2
+        await held.release()
+        await host.close()
+
+    run(case())
+
+
 def test_one_at_a_time_holds_a_lock() -> None:
     async def case() -> None:
         host = await Host.open(MOCK)

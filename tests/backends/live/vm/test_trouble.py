@@ -91,12 +91,15 @@ def test_the_connection_to_the_host_says_what_became_of_it(tmp_path: Path) -> No
         slot = await lease.claim(host, "rrsim-slot-95", lease.mine(None))
         assert slot is not None
         vm = Vm(host, POOL, slot, images.load(pretend(tmp_path / "image").folder), Options())
-        assert (host.is_there, vm.connection_trouble()) == (True, "")
+        said = vm.connection_since_now()
+        assert (host.is_there, said()) == (True, "")
         vm._take(events.Gap(1))
-        assert vm.connection_trouble() == f"the connection to libvirt at {MOCK} broke and came back"
+        assert said() == f"the connection to libvirt at {MOCK} broke and came back"
+        later = vm.connection_since_now()
+        assert later() == "", "a line that was opened since then runs over the new connection"
         await slot.release()
         await host.close()
-        assert (host.is_there, vm.connection_trouble()) == (False, f"the connection to libvirt at {MOCK} is broken")
+        assert (host.is_there, later()) == (False, f"the connection to libvirt at {MOCK} is broken")
 
     run(case())
 
@@ -105,11 +108,11 @@ def test_the_connection_to_the_host_says_what_became_of_it(tmp_path: Path) -> No
 def test_a_cable_that_cannot_be_pulled_is_no_pulled_cable(running: bool, raises: bool) -> None:
     """Only a machine that is off has none to be pulled."""
     class Refuses:
-        def __init__(self) -> None:
-            self.running = running
-
         async def set_link(self, *, up: bool) -> None:
             raise HostRefused(f"move the cable to {up}: libvirt says no", 38)
+
+        async def domain(self, _what: str, ask: Any) -> bool:
+            return bool(ask(SimpleNamespace(isActive=lambda: int(running))))
 
     pc: Any = SimpleNamespace(vm=Refuses())
     if not raises:

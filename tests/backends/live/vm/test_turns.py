@@ -132,6 +132,37 @@ def test_a_turn_is_given_back_by_whoever_is_cancelled_while_he_waits_for_a_slot(
     run(case())
 
 
+def test_a_turn_ends_when_a_machine_is_kept_that_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would keep every case of the host from its machines, for an hour."""
+    monkeypatch.setattr(slots, "SAY_EVERY_US", 1)
+
+    async def case() -> None:
+        host = await Host.open(MOCK)
+        other = await slots.acquire(host, memory_mib=64, wanted=3)
+        said: list[str] = []
+
+        async def needs_three() -> None:
+            async with turns.turn(host, 3, 3):
+                held = [await slots.acquire(host, memory_mib=64, wanted=3, progress=said.append) for _ in range(2)]
+                try:
+                    await slots.acquire(host, memory_mib=64, wanted=3, progress=said.append)
+                finally:
+                    for one in held:
+                        await one.release()
+
+        waiting = asyncio.create_task(needs_three())
+        await until(lambda: bool(said))
+        await other.renew(24 * 3600, kept=True)
+        with pytest.raises(NoFreeSlot, match=r"3 of 3 slots .*kept .* in rrsim-slot-1; "):
+            await waiting
+        async with turns.turn(host, 1, 3):
+            await (await slots.acquire(host, memory_mib=64, wanted=3)).release()
+        await other.release()
+        await host.close()
+
+    run(case())
+
+
 def test_nobody_waits_in_vain_for_slots_of_kept_machines() -> None:
     """Not for hours, at least, while all other cases wait for the turn; a lease that soon ends is waited for."""
     async def case() -> None:
@@ -140,7 +171,7 @@ def test_nobody_waits_in_vain_for_slots_of_kept_machines() -> None:
         await kept.renew(24 * 3600, kept=True)
         async with turns.turn(host, 1, SLOTS):
             pass
-        with pytest.raises(NoFreeSlot, match=r"2 of 2 slots .*kept machines hold rrsim-slot-1; .*reap --kept.*--slots"):
+        with pytest.raises(NoFreeSlot, match=r"2 of 2 slots .*kept .* in rrsim-slot-1; .*reap --kept.*--slots"):
             async with turns.turn(host, 2, SLOTS):
                 pytest.fail("there is only one")
         await kept.renew(600, kept=True)

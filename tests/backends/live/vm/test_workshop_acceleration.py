@@ -59,7 +59,7 @@ class Tried:
         async def release() -> None:
             self.released += 1
 
-        return SimpleNamespace(release=release)
+        return SimpleNamespace(release=release, name="rrsim-slot-1")
 
     async def boot(self, *_: object) -> str:
         """Boot, or say what went wrong."""
