@@ -14,11 +14,12 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import tty
 from collections import deque
-from collections.abc import Callable
 from typing import Final, Protocol
 
+from rrsim.backends.live import processes
 from rrsim.backends.live.dialup.line import ByteStream
 
 PROGRAM: Final = "slirp-fullbolt"
@@ -179,11 +180,10 @@ class SlirpCall:
 
     async def close(self) -> None:
         """Hang up, end the process, and wait until it is gone."""
-        self.stream.close()
-        if self._process.returncode is None:
-            await self._end(self._process.terminate)
-        if self._process.returncode is None:
-            await self._end(self._process.kill)
+        self.stream.close()  # it ends by that, in its own time
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.returncode is None:
+                await self._end(how)
         self._listens.cancel()
         await asyncio.gather(self._listens, return_exceptions=True)
         if self._process.returncode is None:
@@ -192,9 +192,8 @@ class SlirpCall:
                 "there; look at its state in /proc"
             )
 
-    async def _end(self, ask: Callable[[], None]) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            ask()
+    async def _end(self, how: signal.Signals) -> None:
+        processes.send(self._process, how)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), STOP_S)
 

@@ -99,6 +99,25 @@ def test_a_process_that_does_not_listen_is_killed() -> None:
 
 
 @needs_slirp
+def test_a_process_that_ends_with_its_terminal_keeps_its_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends in the moment in which it is asked to: who signals it must not take the status from who waits for it."""
+    def takes_the_status(*_: object) -> None:
+        pytest.fail("Popen's own send_signal asks for the exit status")
+
+    monkeypatch.setattr(subprocess.Popen, "send_signal", takes_the_status)
+
+    async def story() -> None:
+        for stopped in (False, True):
+            call = await Slirp().open()
+            if stopped:
+                os.kill(call.pid, signal.SIGSTOP)
+            await call.close()
+            assert not is_there(call.pid)
+
+    run(story)
+
+
+@needs_slirp
 def test_it_goes_if_we_are_killed() -> None:
     program = (
         "import asyncio\n"
