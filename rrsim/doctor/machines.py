@@ -9,6 +9,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from rrsim.doctor import boot, programs
 from rrsim.doctor.finding import Seen
 from rrsim.doctor.trial import Place, Tried, attempt, last_words, trouble
@@ -18,7 +20,10 @@ LIBVIRT: Final = ("libvirt-daemon-system", "libvirt-clients")
 BINDING_PACKAGES: Final = ("libvirt-dev", "pkg-config", "gcc", "python3-dev")
 BINDING: Final = 'pip install "libvirt-python==$(pkg-config --modversion libvirt)"'
 IMAGE_TOOL: Final = ("qemu-utils",)
-ASK_S: Final = 25.0
+ASK_S: Final = 60.0
+"""A libvirt that has just been started, or forgets what it learns, takes up to thirty seconds to say what it can do."""
+MOCK: Final = "test:///default"
+"""libvirt's built-in driver, which needs no daemon."""
 OLDEST_QEMU: Final = (6, 2)
 OLDEST_LIBVIRT: Final = (8, 0)
 NO_ACCESS: Final = frozenset({45, 88})
@@ -74,7 +79,7 @@ def last_line(text: str) -> str:
 
 def binding(place: Place) -> Seen:
     """Look whether libvirt's Python binding is there and of the same version as its library."""
-    told, tried = ask(place)
+    told, tried = ask(msgspec.structs.replace(place, uri=MOCK))  # a host that hangs is not the binding's fault
     return judge_binding(told, tried.story, place)
 
 

@@ -65,7 +65,6 @@ def test_a_check_that_raises_costs_only_itself(world: World) -> None:
 
 def test_a_check_that_takes_long_is_announced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that does not is not."""
-    monkeypatch.setattr(examine, "PATIENCE_S", 0.05)
     heard: list[str] = []
     rung = threading.Event()
 
@@ -77,8 +76,12 @@ def test_a_check_that_takes_long_is_announced(world: World, monkeypatch: pytest.
         assert rung.wait(20), "nobody said that it is being tried"
         return OK
 
-    checks = (check("quick", OK, purposes=("sim",)), Check("slow", "about", ("sim",), look, limit_s=40))
-    assert [one.state for one in examine.examine(world.place, ("sim",), say, checks)] == ["ok", "ok"]
+    def state(one: Check, patience_s: float) -> str:
+        monkeypatch.setattr(examine, "PATIENCE_S", patience_s)
+        return next(examine.examine(world.place, ("sim",), say, (one,))).state
+
+    assert state(check("quick", OK, purposes=("sim",)), 60) == "ok"  # on a busy computer nothing is quick
+    assert state(Check("slow", "about", ("sim",), look, limit_s=40), 0.05) == "ok"
     assert heard == ["trying slow, for up to 40 s …"]
 
 

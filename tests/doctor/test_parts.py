@@ -283,6 +283,16 @@ def test_the_binding_is_judged(told: dict[str, object], state: str, world: World
     assert machines.judge_binding(told, "the story", world.place).state == state
 
 
+def test_the_binding_is_not_blamed_for_a_host_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked of a driver that is part of libvirt's library."""
+    answer = '{"binding": "9.0.0", "library": "9.0.0"}'
+    script = f"case \"$3\" in test:///default) echo '{answer}';; *) exit 1;; esac"
+    monkeypatch.setattr("sys.executable", str(world.has("python", script).bin / "python"))
+    world.place = msgspec.structs.replace(world.place, uri="qemu:///system")
+    assert machines.binding(world.place).state == "ok"
+    assert machines.ask(world.place)[0] == {}
+
+
 def test_only_what_the_binding_still_needs_is_installed(world: World, tmp_path: Path) -> None:
     """A compiler that is there is not asked for again."""
     assert machines.lacking_for_binding(world.place, str(tmp_path)) == machines.BINDING_PACKAGES
