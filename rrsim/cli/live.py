@@ -26,6 +26,7 @@ from rrsim.cli import clock
 from rrsim.cli.backends import BUNDLED
 from rrsim.cli.errors import CommandError, environment_error, say
 from rrsim.cli.execute import Executed, KeepHistory, Progress
+from rrsim.cli.exit_codes import HARNESS
 from rrsim.machine.adapters import AdapterError
 from rrsim.machine.observations import Healed
 from rrsim.scenario.model import Scenario
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 MOST_JOBS: Final = 8
 STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+SAME_STOP_S: Final = 1.0
+"""A terminal and whoever started us may both pass one Ctrl-C on."""
 T = TypeVar("T")
 
 
@@ -288,7 +291,7 @@ class _Crew:
         self._done: dict[int, RunResult] = {}
         self._progress = Progress(len(runs))
         self._workers: list[asyncio.Task[None]] = []
-        self._stopped = False
+        self._stopped, self._stopped_s = False, 0.0
 
     async def work(self, jobs: int) -> Executed:
         """Do all runs, or those that are done when the user stops it."""
@@ -307,9 +310,19 @@ class _Crew:
         return Executed(results, interrupted=self._stopped)
 
     def _stop(self) -> None:
-        """Do what Ctrl-C asks for: no further case, and the machines of those that run are ended."""
-        if not self._stopped:
-            say("stopping: machines are being ended")
+        """Do what Ctrl-C asks for: no further case, and the machines of those that run are ended.
+
+        A host that does not answer can make that last for minutes. Who asks again does not want to wait for it: then
+        the process leaves everything to the leases, as one that was killed does.
+        """
+        now_s = clock.elapsed_s()
+        if self._stopped:
+            if now_s - self._stopped_s < SAME_STOP_S:
+                return
+            say("left at once; no report is written; what is left of the machines goes with: rrsim reap")
+            os._exit(HARNESS)
+        self._stopped_s = now_s
+        say("stopping: machines are being ended; once more leaves them behind, for rrsim reap")
         self._stopped = True
         self._dismiss()
 

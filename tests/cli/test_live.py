@@ -342,3 +342,22 @@ def test_a_repetition_goes_to_the_same_machines() -> None:
     chosen = live.LiveOptions(backend="libvirt", time_scale=1.0, vm={"image": "mine", "uri": uri, "slots": 1})
     assert chosen.words() == ("--image", "mine", "--uri", uri, "--time-scale", "1")
     assert live.LiveOptions(backend="libvirt", vm={"image": "", "uri": ""}).words() == ()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_host_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that comes with the first is the same: a terminal and a starter may both pass it on."""
+    left: list[int] = []
+    now_s = [100.0]
+    monkeypatch.setattr(live.os, "_exit", left.append)
+    monkeypatch.setattr(live.clock, "elapsed_s", lambda: now_s[0])
+    crew = live._Crew(None, [], False, lambda _: True, None)  # type: ignore[arg-type]  # nothing is run
+    for at_s in (100.0, 100.5):
+        now_s[0] = at_s
+        crew._stop()
+        assert left == []
+    now_s[0] = 102.0
+    crew._stop()
+    assert left == [70]
+    assert "rrsim reap" in capsys.readouterr().err
