@@ -89,6 +89,7 @@ def test_an_image_with_wine_is_held_to_the_machine_contract(
         return results
 
     monkeypatch.setattr(contract, "suite", suite)
+    monkeypatch.setattr(image_contract, "find_spec", lambda _: True)  # also where there is no binding
     assert run(["image", "verify", "wine-guest", "--uri", "qemu:///other", "--accelerator", "tcg"]) == code
     ((command, environment, place),) = asked
     assert command[1:4] == ["-m", "pytest", "tests/live/test_contract_vm.py"]
@@ -109,3 +110,13 @@ def test_without_the_source_there_is_no_contract(
     monkeypatch.setattr(image_contract, "ROOT", tmp_path)
     assert run(["image", "verify", "wine-guest"]) == 70
     assert "comes with rrsim's source" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("lacks", ["pytest", "libvirt"])
+def test_a_contract_that_could_only_be_skipped_is_not_begun(
+    lacks: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_contract, "find_spec", lambda name: None if name == lacks else True)
+    assert run(["image", "verify", "wine-guest"]) == 70
+    assert f"saw: no module {lacks}" in capsys.readouterr().err
