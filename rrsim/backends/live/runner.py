@@ -178,19 +178,20 @@ async def run_case(case: Scenario, seed: int, bench: Bench, folder: Path) -> Run
 
 async def _played(world: Stage, bench: Bench, folder: Path) -> str:
     """Play a case to its end; return what went wrong in the harness, if something did."""
+    limit: asyncio.Timeout | None = None
     try:
-        async with asyncio.timeout(LONGEST_WAIT_S):
+        async with asyncio.timeout(LONGEST_WAIT_S) as limit:
             address = await world.server.start(str(folder / "server"))
             await _unless_over(world, _take_machines(world, bench, address, folder))
-        async with asyncio.timeout(LONGEST_RUN_S):
+        async with asyncio.timeout(LONGEST_RUN_S) as limit:
             await _set_stage(world, bench, address)
             await world.over
-    except TimeoutError as error:
-        return str(error) or (
-            f"TimeoutError: expected the run to be over within {LONGEST_RUN_S:g} s of its machines being there, and "
-            f"those within {LONGEST_WAIT_S:g} s, saw it still going on; look at the bundle"
-        )
     except Exception as error:  # noqa: BLE001 (whatever it was, the run's evidence is kept and the others go on)
+        if limit is not None and limit.expired():  # not one of the shorter limits within
+            return (
+                f"TimeoutError: expected the run to be over within {LONGEST_RUN_S:g} s of its machines being there, "
+                f"and those within {LONGEST_WAIT_S:g} s, saw it still going on; look at the bundle"
+            )
         return f"{type(error).__name__}: {error}"
     return ""
 

@@ -91,6 +91,16 @@ def test_a_limit_that_is_over_says_what_it_was_for(tmp_path: Path, monkeypatch: 
     assert "and those within 0.1 s, saw it still going on" in run(rig.bench(never), tmp_path).reason
 
 
+def test_a_shorter_limit_within_is_not_taken_for_that_of_the_run(tmp_path: Path) -> None:
+    """A machine that was slow to sign in would look like a run of an hour."""
+    async def slow(name: str, folder: Path, observe: Any) -> rig.Machine:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+        return rig.Machine(name)
+
+    assert run(rig.bench(slow), tmp_path).reason == "TimeoutError: "
+
+
 def test_what_cannot_be_taken_away_is_named_and_the_rest_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ import msgspec
 
 from rrsim import live_clock
 from rrsim.backends.live.timers import pause
-from rrsim.backends.live.vm import undo
+from rrsim.backends.live.vm import lease, slots, undo
 from rrsim.backends.live.vm.errors import GuestNeverBooted, GuestStopped, HostRefused, HostSlow, LeaseLost, RestartLoop
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.image import Image
@@ -36,6 +36,8 @@ PROBE_LIMIT_S: Final = 40.0
 PROBE_SIGNS: Final = ("Run /init", "Freeing unused kernel", "VFS: Cannot open root")
 """What a kernel says once it has come through its own start."""
 PROBE_COMMAND_LINE: Final = "console=ttyS0 loglevel=7 panic=0"
+MEMORY: Final = "accelerators.json"
+"""File of the state folder that answers are remembered in."""
 DIED: Final = "closed the monitor: "
 """After this libvirt tells QEMU's own last words."""
 SAID_CHARACTERS: Final = 200
@@ -125,6 +127,21 @@ async def choose(
             )
         return Acceleration("tcg", f"KVM was tried on {host.info.name} and failed: {remembered.wrong}")
     return Acceleration("kvm", f"a kernel booted with it on {host.info.name}")
+
+
+async def in_a_slot(
+    host: Host, pool: Pool, image: Image, *, wanted_slots: int = 0, progress: Progress | None = None
+) -> str:
+    """Wait for a free slot, try KVM in it (:func:`boot_once`), and give it back.
+
+    Raises:
+        NoFreeSlot: none became free.
+        VmError: what :func:`boot_once` raises.
+    """
+    memory_mib = image.built.description.hardware.memory_mib
+    slot = await slots.acquire(host, memory_mib=memory_mib, wanted=wanted_slots, progress=progress)
+    async with lease.giving_back(slot):
+        return await boot_once(host, pool, slot, image)
 
 
 async def boot_once(host: Host, pool: Pool, slot: Held, image: Image) -> str:

@@ -15,7 +15,7 @@ from rrsim.backends.live import adapters
 from rrsim.backends.live.mac import MacAgent, MacMachine
 from rrsim.backends.live.runner import Bench
 from rrsim.backends.live.state import state_home
-from rrsim.backends.live.vm import accelerator, image, keep, lease, machines, slots, turns
+from rrsim.backends.live.vm import accelerator, image, keep, machines, slots, turns
 from rrsim.backends.live.vm.errors import VmError
 from rrsim.backends.live.vm.guest_link import GuestLink
 from rrsim.backends.live.vm.guest_pc import CAPABILITIES, RESOLUTION_US, RESTART_US, GuestPc
@@ -178,10 +178,7 @@ async def _acceleration(
     host: Host, pool: Pool, loaded: image.Image, options: VmOptions, progress: Progress
 ) -> accelerator.Acceleration:
     async def probe() -> str:
-        memory_mib = loaded.built.description.hardware.memory_mib
-        slot = await slots.acquire(host, memory_mib=memory_mib, wanted=options.slots, progress=progress)
-        async with lease.giving_back(slot):
-            return await accelerator.boot_once(host, pool, slot, loaded)
+        return await accelerator.in_a_slot(host, pool, loaded, wanted_slots=options.slots, progress=progress)
 
-    memory = state_home() / "accelerators.json"
+    memory = state_home() / accelerator.MEMORY
     return await accelerator.choose(host, options.accelerator, probe=probe, memory=memory, progress=progress)

@@ -13,15 +13,13 @@ from typing import Final
 import msgspec
 
 from rrsim.backends.live.state import state_home
-from rrsim.backends.live.vm import accelerator, image, lease, slots
+from rrsim.backends.live.vm import accelerator, image
 from rrsim.backends.live.vm.errors import ImageCorrupt, ImageMissing
 from rrsim.backends.live.vm.host import Host, Progress
 from rrsim.backends.live.vm.pool import Pool
 from rrsim.images import store
 from rrsim.images.errors import ImageError
 
-MEMORY: Final = "accelerators.json"
-"""File of the state folder that answers are remembered in; runs use it too."""
 TRIED_WITH: Final = "wine-guest"
 """The image whose kernel is booted."""
 
@@ -48,7 +46,7 @@ async def choose(
     async def probe() -> str:
         return await _tried(host, progress)
 
-    memory = state_home() / MEMORY
+    memory = state_home() / accelerator.MEMORY
     try:
         return await accelerator.choose(host, forced, probe=probe, cpuinfo=cpuinfo, memory=memory)
     except _NoKernel:
@@ -65,6 +63,4 @@ async def _tried(host: Host, progress: Progress | None) -> str:
     if progress is not None:
         progress(f"trying KVM on {host.info.name} once, with the kernel of the image {TRIED_WITH}")
     pool = await Pool.open(host)
-    slot = await slots.acquire(host, memory_mib=kernel.built.description.hardware.memory_mib, progress=progress)
-    async with lease.giving_back(slot):
-        return await accelerator.boot_once(host, pool, slot, kernel)
+    return await accelerator.in_a_slot(host, pool, kernel, progress=progress)

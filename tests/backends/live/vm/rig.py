@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from rrsim.images.description import Built, Description, Hardware
 from tests.backends.live.vm import tiny
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[4]
 MOCK = "test:///default"
 BOOT_S = 90.0
 """A tiny guest under emulation on a loaded computer."""
@@ -194,3 +197,17 @@ async def ours_anew(domain_uuid: str) -> list[str]:
     """What is left of a machine on this computer's libvirt, asked over a connection of its own."""
     async with host() as (opened, pool):
         return await ours(opened, pool, domain_uuid)
+
+
+@contextlib.contextmanager
+def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in the repository; killed at the end."""
+    one = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield one
+    finally:
+        one.kill()
+        one.communicate()

@@ -54,20 +54,6 @@ asyncio.run(main())
 """
 
 
-@contextlib.contextmanager
-def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process in the repository; killed at the end."""
-    one = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        yield one
-    finally:
-        one.kill()
-        one.communicate()
-
-
 @pytest.mark.parametrize("phase", ["slot", "created", "running", "saving"])
 def test_a_runner_killed_in_any_phase_leaves_nothing_after_reap_and_others_go_on(phase: str) -> None:
     async def case() -> None:
@@ -75,7 +61,7 @@ def test_a_runner_killed_in_any_phase_leaves_nothing_after_reap_and_others_go_on
             live = await slots.acquire(opened, memory_mib=160, wanted=rig.SLOTS)
             await disks.create(f"run-{live.uuid}-mine", 0)
             try:
-                with process(RUNNER, phase) as runner:
+                with rig.process(RUNNER, phase) as runner:
                     assert runner.stdout is not None
                     words = (await asyncio.to_thread(runner.stdout.readline)).split()
                     before = await reap.reap(opened, disks, only_list=True)

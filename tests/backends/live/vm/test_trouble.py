@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,19 @@ libvirt = pytest.importorskip("libvirt", reason="libvirt's Python binding is not
 POOL: Any = SimpleNamespace(name="rrsim")
 
 
+@contextlib.asynccontextmanager
+async def machine(folder: Path) -> AsyncIterator[Vm]:
+    """A machine in a slot of the mock, without anything behind it."""
+    host = await Host.open(MOCK)
+    slot = await lease.claim(host, "rrsim-slot-95", lease.mine(None))
+    assert slot is not None
+    try:
+        yield Vm(host, POOL, slot, images.load(pretend(folder / "image").folder), Options())
+    finally:
+        await slot.release()
+        await host.close()
+
+
 @pytest.mark.parametrize(
     ("told", "trouble"),
     [
@@ -37,22 +52,15 @@ def test_what_makes_a_machine_useless_is_told_at_once_and_to_who_asks_later(
     told: Any, trouble: type[VmError] | None, tmp_path: Path
 ) -> None:
     async def case() -> None:
-        host = await Host.open(MOCK)
-        slot = await lease.claim(host, "rrsim-slot-95", lease.mine(None))
-        assert slot is not None
-        try:
-            vm = Vm(host, POOL, slot, images.load(pretend(tmp_path / "image").folder), Options())
+        async with machine(tmp_path) as vm:
             heard: list[Exception] = []
-            machine = GuestMachine(vm)
-            machine.on_trouble(heard.append)
-            slot.on_lost(told) if isinstance(told, LeaseLost) else vm._take(told)
+            seen_by_the_run = GuestMachine(vm)
+            seen_by_the_run.on_trouble(heard.append)
+            vm.slot.on_lost(told) if isinstance(told, LeaseLost) else vm._take(told)
             late: list[Exception] = []
-            machine.on_trouble(late.append)
+            seen_by_the_run.on_trouble(late.append)
             expected = [] if trouble is None else [trouble]
             assert [type(one) for one in heard] == [type(one) for one in late] == expected
-        finally:
-            await slot.release()
-            await host.close()
 
     run(case())
 
@@ -60,19 +68,12 @@ def test_what_makes_a_machine_useless_is_told_at_once_and_to_who_asks_later(
 def test_only_the_first_trouble_is_told(tmp_path: Path) -> None:
     """What follows from it would bury the cause."""
     async def case() -> None:
-        host = await Host.open(MOCK)
-        slot = await lease.claim(host, "rrsim-slot-95", lease.mine(None))
-        assert slot is not None
-        try:
-            vm = Vm(host, POOL, slot, images.load(pretend(tmp_path / "image").folder), Options())
+        async with machine(tmp_path) as vm:
             heard: list[Exception] = []
             vm.on_trouble = heard.append
             vm._take(events.Suspended(1, "disk full"))
-            slot.on_lost(LeaseLost("somebody has it"))
+            vm.slot.on_lost(LeaseLost("somebody has it"))
             assert [type(one) for one in heard] == [DiskFull]
-        finally:
-            await slot.release()
-            await host.close()
 
     run(case())
 

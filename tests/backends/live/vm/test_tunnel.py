@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from rrsim.scenario.model import PcSetup
 from rrsim.scenario.streams import Streams
 from tests import processes
 from tests.backends.live.vm import far
-from tests.backends.live.vm.rig import run, until
+from tests.backends.live.vm.rig import process, run, until
 
 ROOT = Path(__file__).parents[4]
 
@@ -307,25 +305,12 @@ asyncio.run(main())
 """
 
 
-@contextlib.contextmanager
-def _runner(uri: str, port: int) -> Iterator[subprocess.Popen[str]]:
-    one = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, uri, str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        yield one
-    finally:
-        one.kill()
-        one.communicate()
-
-
 @pytest.mark.parametrize("held", [False, True])
 def test_a_killed_runner_leaves_nothing(there: far.Far, *, held: bool) -> None:
     """Not even where the guest holds a connection open that leads nowhere any more."""
     async def case() -> None:
         async with _echo() as port:
-            with _runner(there.uri, port) as runner:
+            with process(RUNNER, there.uri, str(port)) as runner:
                 assert runner.stdout is not None
                 ssh = int(await asyncio.to_thread(runner.stdout.readline))
                 with there.runs(far.SPEAK, port) if held else contextlib.nullcontext() as guest:

@@ -110,7 +110,7 @@ def test_without_a_kernel_it_is_said_that_nothing_is_proved(tried: Tried) -> Non
         "KVM: not proved: the processor has vmx or svm; no kernel to try it with; "
         "rrsim image build wine-guest makes one"
     )
-    assert not (tried.folder / "rrsim" / workshop_acceleration.MEMORY).exists(), "what was not tried is not remembered"
+    assert not (tried.folder / "rrsim" / accelerator.MEMORY).exists(), "what was not tried is not remembered"
 
 
 @pytest.mark.parametrize(("answer", "kind"), [("", "kvm"), ("the guest stopped", "tcg")])
@@ -175,4 +175,4 @@ def test_a_trial_that_breaks_off_gives_its_slot_back_and_remembers_nothing(tried
     with pytest.raises(NoFreeSlot):
         tried.choose()
     assert tried.released == 1
-    assert not (tried.folder / "rrsim" / workshop_acceleration.MEMORY).exists()
+    assert not (tried.folder / "rrsim" / accelerator.MEMORY).exists()
